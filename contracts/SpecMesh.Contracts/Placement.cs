@@ -1,0 +1,60 @@
+namespace SpecMesh.Contracts;
+
+/// <summary>Command: pick hosts and reserve memory on them, as leases.</summary>
+/// <param name="OperationId">The operation that the reservations belong to.</param>
+/// <param name="Request">Number of this request within the operation, from 0; asked again, it is answered as before.</param>
+/// <param name="Count">How many hosts.</param>
+/// <param name="Allowed">Hosts that may be chosen; empty: any.</param>
+/// <param name="Excluded">Hosts that must not be chosen: the source, and those tried before.</param>
+/// <param name="MemoryBytes">Memory to reserve on each.</param>
+/// <param name="TargetChoice">Name of the policy.</param>
+/// <param name="AcceptFewer">True when fewer hosts than asked for are better than none.</param>
+/// <param name="LeaseUntil">When the reservations lapse, unless the operation still runs then.</param>
+public sealed record SelectTargets(
+    Guid OperationId,
+    int Request,
+    int Count,
+    IReadOnlyList<string> Allowed,
+    IReadOnlyList<string> Excluded,
+    long MemoryBytes,
+    string TargetChoice,
+    bool AcceptFewer,
+    DateTimeOffset LeaseUntil);
+
+/// <summary>Event: these hosts are reserved for the operation.</summary>
+public sealed record TargetsReserved(Guid OperationId, int Request, IReadOnlyList<string> HostIds, Reason Reason);
+
+/// <summary>Event: no fitting hosts; nothing is reserved by this request.</summary>
+public sealed record TargetsRefused(Guid OperationId, int Request, Reason Reason);
+
+/// <summary>Command: end the operation's reservations on these hosts. Idempotent.</summary>
+/// <param name="OperationId">The operation.</param>
+/// <param name="HostIds">Hosts whose reservation ends.</param>
+public sealed record ReleaseTargets(Guid OperationId, IReadOnlyList<string> HostIds);
+
+/// <summary>Command: take a host out of service for new replicas, or back into it.</summary>
+public sealed record SetHostMaintenance(string HostId, bool InMaintenance, string? RequestedBy = null);
+
+/// <summary>Event in <c>host-{HostId}</c>: the host is known, with this capacity. Appended again when the capacity changes.</summary>
+/// <param name="HostId">The host.</param>
+/// <param name="FailureDomain">What it shares its faults with: a rack, a room.</param>
+/// <param name="MemoryBytes">Memory for guests.</param>
+public sealed record HostRegistered(string HostId, string FailureDomain, long MemoryBytes);
+
+/// <summary>Event in <c>host-{HostId}</c>: memory is held for a replica until the lease lapses.</summary>
+public sealed record HostReserved(string HostId, Guid OperationId, int Request, long MemoryBytes, DateTimeOffset LeaseUntil);
+
+/// <summary>Event in <c>host-{HostId}</c>: the reservation is gone.</summary>
+public sealed record ReservationReleased(string HostId, Guid OperationId, Reason Reason);
+
+/// <summary>Event in <c>host-{HostId}</c>: a machine lives here, and its memory with it.</summary>
+public sealed record VmAllocated(string HostId, string VmId, long MemoryBytes);
+
+/// <summary>Event in <c>host-{HostId}</c>: the machine has gone.</summary>
+public sealed record VmDeallocated(string HostId, string VmId);
+
+/// <summary>Event in <c>host-{HostId}</c>: maintenance began or ended.</summary>
+public sealed record HostMaintenanceChanged(string HostId, bool InMaintenance, string? RequestedBy);
+
+/// <summary>Timer: look whether the operation still needs its reservation on the host; release it if not.</summary>
+public sealed record ReservationDeadline(string HostId, Guid OperationId);

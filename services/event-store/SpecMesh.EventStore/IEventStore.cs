@@ -1,0 +1,129 @@
+namespace SpecMesh.EventStore;
+
+/// <summary>
+/// Event streams with optimistic appends, and the messages, deadlines and checkpoints that belong to the same transaction.
+/// PostgreSQL (in Marten's layout) and SQLite implement it; one compliance suite holds both to this text.
+/// </summary>
+public interface IEventStore
+{
+    /// <summary>Creates what is missing in the database. Safe to call from several processes at once.</summary>
+    Task InitializeAsync(CancellationToken cancellationToken);
+
+    /// <summary>
+    /// Does everything in <paramref name="commit"/> in one transaction, or nothing. Wakes this process's dispatcher and subscriptions after the commit, never inside it.
+    /// </summary>
+    /// <exception cref="ConcurrencyException">An event stream is not at its expected version. Nothing was done: load again and decide again.</exception>
+    /// <exception cref="ArgumentException">An append without events: it would wedge the event stream.</exception>
+    Task CommitAsync(Commit commit, CancellationToken cancellationToken);
+
+    /// <summary>Events of one event stream after <paramref name="afterVersion"/>, ordered by version; empty when there is none.</summary>
+    Task<IReadOnlyList<StoredEvent>> ReadStreamAsync(string streamId, long afterVersion, int limit, CancellationToken cancellationToken);
+
+    /// <summary>
+    /// Events of all event streams after <paramref name="afterSequence"/>, ordered by sequence number. Never returns an event while an earlier one may still commit:
+    /// a reader that goes on from <see cref="EventPage.NextSequence"/> sees every event once.
+    /// </summary>
+    Task<EventPage> ReadAllAsync(long afterSequence, int limit, CancellationToken cancellationToken);
+
+    /// <summary>
+    /// Takes messages of <paramref name="service"/> that are due, hands them to <paramref name="publish"/> in the order in which they were committed, and removes them when it returns.
+    /// If it throws, or the process dies, they stay and are handed out again with the same message ids.
+    /// </summary>
+    /// <returns>How many were published; 0 when nothing is due.</returns>
+    Task<int> DispatchAsync(string service, int limit, Func<IReadOnlyList<OutboxMessage>, CancellationToken, Task> publish, CancellationToken cancellationToken);
+
+    /// <summary>When the next message of <paramref name="service"/> falls due; null when there is none. In the past when one is due already.</summary>
+    Task<DateTimeOffset?> NextDueAsync(string service, CancellationToken cancellationToken);
+
+    /// <summary>Sequence number that the named subscription has handled; 0 for a new one.</summary>
+    Task<long> ReadCheckpointAsync(string subscription, CancellationToken cancellationToken);
+
+    /// <summary>Completes soon after a commit of this process, or of another one as far as the store can tell, and at the latest after <paramref name="atMost"/>.</summary>
+    Task WaitForChangeAsync(TimeSpan atMost, CancellationToken cancellationToken);
+}
+
+/// <summary>One event as it lies in the store.</summary>
+/// <param name="Sequence">Position among all events, from 1, with gaps where an append was rolled back.</param>
+/// <param name="EventId">Unique id.</param>
+/// <param name="StreamId">Its event stream.</param>
+/// <param name="Version">Position in the event stream, dense from 1.</param>
+/// <param name="Alias">Name of its type in the store: <c>replica_ready</c>.</param>
+/// <param name="Data">The record; a <see cref="System.Text.Json.JsonElement"/> when the alias is not known here.</param>
+/// <param name="Timestamp">When it was appended, by the writer's clock.</param>
+/// <param name="Headers">What was decided from; null when nothing was recorded.</param>
+public sealed record StoredEvent(
+    long Sequence,
+    Guid EventId,
+    string StreamId,
+    long Version,
+    string Alias,
+    object Data,
+    DateTimeOffset Timestamp,
+    System.Text.Json.JsonElement? Headers);
+
+/// <summary>Part of the sequence of all events.</summary>
+/// <param name="Events">Events in order.</param>
+/// <param name="NextSequence">Where to read on; equal to what was asked for when nothing new can be read yet.</param>
+public sealed record EventPage(IReadOnlyList<StoredEvent> Events, long NextSequence);
+
+/// <summary>Events for one event stream.</summary>
+/// <param name="StreamId">The event stream.</param>
+/// <param name="StreamType">Marten's aggregate alias: <c>spec_op</c>.</param>
+/// <param name="ExpectedVersion">Version that the decision was taken at; 0: the event stream must not exist.</param>
+/// <param name="Events">Records of registered types, at least one.</param>
+/// <param name="Headers">JSON object kept with the first of the events; null for none.</param>
+public sealed record StreamAppend(string StreamId, string StreamType, long ExpectedVersion, IReadOnlyList<object> Events, System.Text.Json.JsonElement? Headers = null);
+
+/// <summary>A message that leaves after the commit.</summary>
+/// <param name="MessageId">The same for the same decision, however often it is published.</param>
+/// <param name="Message">The record.</param>
+/// <param name="Destination">Queue that receives it; null: published to whoever listens.</param>
+/// <param name="DueAt">When it leaves; null: at once.</param>
+public sealed record OutgoingMessage(Guid MessageId, object Message, string? Destination, DateTimeOffset? DueAt);
+
+/// <summary>A message as the dispatcher gets it.</summary>
+/// <param name="MessageId">Id for the bus; consumers deduplicate by it.</param>
+/// <param name="Alias">Alias of its type.</param>
+/// <param name="Message">The record.</param>
+/// <param name="Destination">Queue that receives it; null: published.</param>
+/// <param name="DueAt">When it fell due.</param>
+/// <param name="TraceParent">W3C trace context of the decision that caused it; null for none.</param>
+public sealed record OutboxMessage(Guid MessageId, string Alias, object Message, string? Destination, DateTimeOffset DueAt, string? TraceParent);
+
+/// <summary>A subscription has handled everything up to here.</summary>
+/// <param name="Subscription">Its name.</param>
+/// <param name="ExpectedSequence">Where it stood before; the commit fails if another instance moved it.</param>
+/// <param name="Sequence">Where it stands after.</param>
+public sealed record CheckpointMove(string Subscription, long ExpectedSequence, long Sequence);
+
+/// <summary>Everything that one decision leaves behind, in one transaction.</summary>
+/// <param name="Service">Name of the service whose dispatcher publishes the messages.</param>
+/// <param name="Appends">Event streams to append to, each at most once.</param>
+/// <param name="Messages">Messages and deadlines.</param>
+/// <param name="Checkpoint">A subscription's progress, or null.</param>
+/// <param name="CorrelationId">For Marten's column of that name.</param>
+/// <param name="CausationId">For Marten's column of that name.</param>
+public sealed record Commit(
+    string Service,
+    IReadOnlyList<StreamAppend> Appends,
+    IReadOnlyList<OutgoingMessage> Messages,
+    CheckpointMove? Checkpoint = null,
+    string? CorrelationId = null,
+    string? CausationId = null);
+
+/// <summary>An event stream (or a checkpoint) was not where the writer expected it.</summary>
+public sealed class ConcurrencyException : Exception
+{
+    public ConcurrencyException(string streamId, long expectedVersion, Exception? inner = null)
+        : base($"{streamId} is not at version {expectedVersion}: somebody else appended first.", inner)
+    {
+        StreamId = streamId;
+        ExpectedVersion = expectedVersion;
+    }
+
+    /// <summary>The event stream or subscription.</summary>
+    public string StreamId { get; }
+
+    /// <summary>Version that the writer expected.</summary>
+    public long ExpectedVersion { get; }
+}
