@@ -70,7 +70,14 @@ public static class SourceProtocol
             return;
         }
 
+        bool first = state.Replicas.IsEmpty;
         step.State = state with { Replicas = state.Replicas.Add(command.Replica, new SourceReplica(command)) };
+        if (first)
+        {
+            // A command that was delayed past its operation's end is found out before a page is sent in vain.
+            step.Do(new SourceEffect.ReadOwnership());
+        }
+
         step.Do(new SourceEffect.OpenStream(command));
     }
 
@@ -272,6 +279,13 @@ public static class SourceProtocol
         foreach (SourceReplica replica in step.State.Live.Where(replica => !(step.State.VoteIsOut && step.State.Candidate == replica.Replica)).ToList())
         {
             step.End(replica.Replica, new ReplicaFailed(step.State.OperationId, replica.Replica, step.State.Epoch, replica.Command.TargetHostId, new Reason("guest-lost", lost.Detail), replica.Counters));
+        }
+
+        if (step.State.Phase is SourcePhase.Suspending or SourcePhase.Finishing or SourcePhase.Resuming)
+        {
+            // There is nothing to suspend or resume any more; what is left to do is to let go when asked.
+            step.State = step.State with { Phase = SourcePhase.Copying, Candidate = null, SuspendedAt = null };
+            SourceOwnership.LetGoIfAsked(step);
         }
     }
 }
