@@ -1,0 +1,57 @@
+using SpecMesh.Contracts;
+
+namespace SpecMesh.Speculation.Health;
+
+/// <summary>What a monitor has seen of one host.</summary>
+/// <param name="HostId">The host.</param>
+/// <param name="Silence">Time since its last beat, by a monotonic clock; since the monitor's start when it has not beaten since.</param>
+/// <param name="HeardSinceStart">False when the monitor has not heard it at all.</param>
+public sealed record SilenceObserved(string HostId, TimeSpan Silence, bool HeardSinceStart);
+
+/// <summary>Where a host becomes suspected, and trusted again.</summary>
+public static class HealthDecider
+{
+    /// <summary>A replica's failure whose reason begins so was the source's fault; it is not charged to the target.</summary>
+    public const string SourceFaultPrefix = "source-";
+
+    /// <summary>Judges a silence, however short: a host that beats has been silent for no time.</summary>
+    /// <param name="state">The host's health.</param>
+    /// <param name="seen">The observation.</param>
+    /// <param name="limit">Silence beyond which a host is suspected.</param>
+    /// <returns><see cref="HostSuspected"/> or <see cref="HostRecovered"/> when that changes, recorded and told.</returns>
+    public static Decision Decide(HealthState state, SilenceObserved seen, TimeSpan limit)
+    {
+        bool silent = seen.Silence > limit;
+        if (silent == (state.Suspicion is not null))
+        {
+            return Decision.Nothing;
+        }
+
+        object change = silent
+            ? new HostSuspected(seen.HostId, WhySuspected(seen, limit))
+            : new HostRecovered(seen.HostId, new Reason("beats-again", "The host beats again.", seen.Silence.TotalSeconds, limit.TotalSeconds));
+        return new Decision([change], [new Effect(change)]);
+    }
+
+    /// <summary>A fault ended a replica on this host.</summary>
+    public static Decision Decide(HealthState state, ReplicaFailed report) =>
+        report.Reason.Code.StartsWith(SourceFaultPrefix, StringComparison.Ordinal) ? Decision.Nothing : Count(state, report.OperationId, report.Replica, failed: true);
+
+    /// <summary>A replica on this host won and its guest runs. Aborted and cancelled losers tell nothing about a host and are not counted at all.</summary>
+    public static Decision Decide(HealthState state, ReplicaResumed report) => Count(state, report.OperationId, report.Replica, failed: false);
+
+    private static Decision Count(HealthState state, Guid operationId, int replica, bool failed) =>
+        state.Counted.Contains(new ReplicaKey(operationId, replica))
+            ? Decision.Nothing
+            : new Decision([new ReplicaOutcomeCounted(state.HostId, operationId, replica, failed)], []);
+
+    private static Reason WhySuspected(SilenceObserved seen, TimeSpan limit) => new(
+        seen.HeardSinceStart ? "silent" : "not-heard-since-start",
+        seen.HeardSinceStart
+            ? $"No beat for {Seconds(seen.Silence)} s; {Seconds(limit)} s are allowed."
+            : $"No beat in the {Seconds(seen.Silence)} s since the monitor started; {Seconds(limit)} s are allowed.",
+        seen.Silence.TotalSeconds,
+        limit.TotalSeconds);
+
+    private static string Seconds(TimeSpan time) => time.TotalSeconds.ToString("0.0##", System.Globalization.CultureInfo.InvariantCulture);
+}
