@@ -14,12 +14,6 @@ public sealed record OwnershipDecision(bool Accepted, IReadOnlyList<object> Even
 /// </summary>
 public static class OwnershipDecider
 {
-    /// <summary>Name of the event stream of a machine.</summary>
-    public static string StreamOf(string vmId) => $"vm-{vmId}";
-
-    /// <summary>Marten's aggregate alias of these event streams.</summary>
-    public const string StreamType = "vm";
-
     /// <summary>A machine that nobody has heard of.</summary>
     public static OwnershipView Unknown(string vmId) => new(vmId, 0, null, 0, null, null, null, null);
 
@@ -39,7 +33,7 @@ public static class OwnershipDecider
             },
             TransferRefused => view,
             OperationClosed => view with { OpenOperationId = null },
-            _ => throw new InvalidOperationException($"{@event.GetType().Name} does not belong into {StreamOf(view.VmId)}."),
+            _ => throw new InvalidOperationException($"{@event.GetType().Name} does not belong into {EventStreams.OfVm(view.VmId)}."),
         };
         return next with { Version = view.Version + 1 };
     }

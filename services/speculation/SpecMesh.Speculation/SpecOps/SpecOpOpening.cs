@@ -14,7 +14,7 @@ internal static class SpecOpOpening
             return Repeated(state, request);
         }
 
-        if (SpecOpRules.FirstError(request, TargetChoices.Names) is { } error)
+        if (SpecOpRules.FirstError(request, TargetChoice.Names) is { } error)
         {
             return Refuse(request, error.Field, error.Reason);
         }
@@ -43,7 +43,7 @@ internal static class SpecOpOpening
             sq,
             request.Targets ?? [],
             new CostLimits(timeout.TotalSeconds),
-            request.TargetChoice ?? TargetChoices.Default,
+            request.TargetChoice ?? TargetChoice.FailureDomainsApart,
             manager.Name,
             vm,
             ownership.OwnerHostId,

@@ -1,5 +1,4 @@
 using System.Security.Cryptography;
-using System.Text;
 using System.Text.Json;
 using SpecMesh.Contracts;
 using SpecMesh.Speculation.Costs;
@@ -47,7 +46,7 @@ public static class SpecOpRules
 
         return TargetsError(request)
             ?? SqError(request)
-            ?? (request.Cost is { } cost && CostPolicies.FirstError(cost) is { } wrong ? Wrong(wrong.Field, "out-of-range", wrong.Detail) : null)
+            ?? CostError(request)
             ?? NameError("targetChoice", request.TargetChoice, targetChoices)
             ?? NameError("manager", request.Manager, [.. Managers.ByName.Keys])
             ?? VmError(request)
@@ -144,6 +143,9 @@ public static class SpecOpRules
 
         return null;
     }
+
+    private static (string Field, Reason Reason)? CostError(SubmitSpecOp request) =>
+        request.Cost is { } cost && CostPolicies.FirstError(cost) is { } error ? Wrong(error.Field, "out-of-range", error.Detail) : ((string, Reason)?)null;
 
     private static (string Field, Reason Reason)? VmError(SubmitSpecOp request)
     {

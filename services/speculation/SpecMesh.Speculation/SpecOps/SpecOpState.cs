@@ -65,15 +65,6 @@ public sealed record ReplicaState(int Replica, string HostId)
 /// <summary>The fold of <c>specop-{OperationId}</c>.</summary>
 public sealed record SpecOpState(Guid OperationId)
 {
-    /// <summary>Name of an operation's event stream.</summary>
-    public static string StreamOf(Guid operationId) => $"specop-{operationId:N}";
-
-    /// <summary>What every such name begins with.</summary>
-    public const string StreamPrefix = "specop-";
-
-    /// <summary>Marten's aggregate alias of these event streams.</summary>
-    public const string StreamType = "spec_op";
-
     public SpecOpPhase Phase { get; init; } = SpecOpPhase.None;
 
     /// <summary>What was accepted; null before.</summary>
@@ -134,7 +125,7 @@ public sealed record SpecOpState(Guid OperationId)
         SpecOpCompleted completed => state with { Phase = SpecOpPhase.Completed, Completed = completed },
         SourceReleased released => Release(state, released),
         SpecOpSettled => state with { Phase = SpecOpPhase.Settled },
-        _ => throw new InvalidOperationException($"{@event.GetType().Name} does not belong into {StreamOf(state.OperationId)}."),
+        _ => throw new InvalidOperationException($"{@event.GetType().Name} does not belong into {EventStreams.OfOperation(state.OperationId)}."),
     };
 
     private SpecOpState With(int replica, Func<ReplicaState, ReplicaState> change) => this with { Replicas = Replicas.SetItem(replica, change(Replicas[replica])) };
