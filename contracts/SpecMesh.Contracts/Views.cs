@@ -54,3 +54,26 @@ public sealed record ReplicaView(int Replica, string HostId, string Phase, Repli
 /// <param name="Epoch">Ownership epoch.</param>
 /// <param name="OpenOperationId">The active operation; null when there is none.</param>
 public sealed record VmView(string VmId, VmDefinition? Vm, string? OwnerHostId, int Epoch, Guid? OpenOperationId);
+
+/// <summary>Body of <c>POST /v1/operations</c>: a <see cref="SubmitSpecOp"/> whose id the service makes, from the header <c>Idempotency-Key</c> where there is one.</summary>
+/// <param name="Kind">What to do; required.</param>
+/// <param name="VmId">The machine; required.</param>
+/// <param name="Sq">Number of replicas, 1 to 16.</param>
+/// <param name="Targets">Hosts that may be chosen.</param>
+/// <param name="Cost">Limits for each replica.</param>
+/// <param name="TargetChoice">Policy that picks hosts.</param>
+/// <param name="Manager">Manager that reacts to failures.</param>
+/// <param name="Vm">What a power-on builds.</param>
+public sealed record OperationRequest(
+    OperationKind? Kind,
+    string? VmId,
+    int? Sq = null,
+    IReadOnlyList<string>? Targets = null,
+    CostLimits? Cost = null,
+    string? TargetChoice = null,
+    string? Manager = null,
+    VmDefinition? Vm = null);
+
+/// <summary>Answer to an accepted request.</summary>
+/// <param name="OperationId">The operation, also to be found in the header <c>Location</c>.</param>
+public sealed record OperationAccepted(Guid OperationId);
