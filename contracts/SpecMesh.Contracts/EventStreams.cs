@@ -21,8 +21,8 @@ public static class EventStreams
     /// <summary>What begins the name of every host's health.</summary>
     public const string HealthPrefix = "health-";
 
-    /// <summary><c>specop-{id}</c>, the id in lower case with hyphens; written by replication-policy.</summary>
-    public static string OfOperation(Guid operationId) => $"specop-{operationId:D}";
+    /// <summary><c>specop-{id}</c>, the id as 32 hexadecimal digits; written by replication-policy.</summary>
+    public static string OfOperation(Guid operationId) => $"specop-{operationId:N}";
 
     /// <summary><c>vm-{id}</c>; written by replication-policy.</summary>
     public static string OfVm(string vmId) => $"vm-{vmId}";
