@@ -38,11 +38,13 @@ public class HealthTests
     [Fact]
     public void a_beat_makes_a_suspected_host_trusted_and_a_trusted_one_nothing()
     {
-        HostRecovered recovered = Assert.IsType<HostRecovered>(Assert.Single(HealthDecider.Decide(Suspected, Silent(0), Limit).Events));
+        BeatHeard beat = new("h1", TimeSpan.FromSeconds(12.5));
+        HostRecovered recovered = Assert.IsType<HostRecovered>(Assert.Single(HealthDecider.Decide(Suspected, beat).Events));
 
-        Assert.Equal("beats-again", recovered.Reason.Code);
+        Assert.Equal(new Reason("beats-again", "The host beats again after 12.5 s.", 12.5), recovered.Reason);
         Assert.Null(HealthState.Evolve(Suspected, recovered).Suspicion);
-        Assert.Equal(Decision.Nothing, HealthDecider.Decide(Trusted, Silent(0), Limit));
+        Assert.Equal(Decision.Nothing, HealthDecider.Decide(Trusted, beat));
+        Assert.Single(HealthDecider.Decide(Suspected, beat with { SilenceBefore = null }).Effects);
     }
 
     [Fact]
