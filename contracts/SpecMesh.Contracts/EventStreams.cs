@@ -15,6 +15,12 @@ public static class EventStreams
     /// <summary>Aggregate alias of a host's health.</summary>
     public const string HealthType = "health";
 
+    /// <summary>What begins the name of every operation's event stream.</summary>
+    public const string OperationPrefix = "specop-";
+
+    /// <summary>What begins the name of every machine's event stream.</summary>
+    public const string VmPrefix = "vm-";
+
     /// <summary>What begins the name of every host's event stream.</summary>
     public const string HostPrefix = "host-";
 
@@ -22,10 +28,10 @@ public static class EventStreams
     public const string HealthPrefix = "health-";
 
     /// <summary><c>specop-{id}</c>, the id as 32 hexadecimal digits; written by replication-policy.</summary>
-    public static string OfOperation(Guid operationId) => $"specop-{operationId:N}";
+    public static string OfOperation(Guid operationId) => $"{OperationPrefix}{operationId:N}";
 
     /// <summary><c>vm-{id}</c>; written by replication-policy.</summary>
-    public static string OfVm(string vmId) => $"vm-{vmId}";
+    public static string OfVm(string vmId) => VmPrefix + vmId;
 
     /// <summary><c>host-{id}</c>; written by placement.</summary>
     public static string OfHost(string hostId) => HostPrefix + hostId;

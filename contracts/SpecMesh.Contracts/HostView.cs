@@ -28,7 +28,3 @@ public sealed record HostView(
     string? Hypervisor,
     string? DirtyTracker,
     IReadOnlyList<HostedGuest> Guests);
-
-/// <summary>Answer of <c>GET /v1/hosts</c>.</summary>
-/// <param name="Hosts">Every host that was ever heard of, ordered by id.</param>
-public sealed record HostList(IReadOnlyList<HostView> Hosts);

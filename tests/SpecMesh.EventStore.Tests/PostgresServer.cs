@@ -92,7 +92,7 @@ public sealed class PostgresServer : IAsyncLifetime
     }
 
     /// <summary>PostgreSQL refuses to run as root, so its programs run as the user that its package made.</summary>
-    private static Task RunAsServerAsync(string program, params string[] arguments)
+    private Task RunAsServerAsync(string program, params string[] arguments)
     {
         string path = Path.Combine(Binaries()!, program);
         return Environment.IsPrivilegedProcess
@@ -100,15 +100,16 @@ public sealed class PostgresServer : IAsyncLifetime
             : RunAsync(path, arguments);
     }
 
-    private static async Task RunAsync(string program, params string[] arguments)
+    private async Task RunAsync(string program, params string[] arguments)
     {
-        // The server inherits the outputs of pg_ctl, so waiting for their end would wait for the server's.
-        using Process process = Process.Start(new ProcessStartInfo(program, arguments) { RedirectStandardOutput = program != "setpriv", WorkingDirectory = "/" })
+        // The server inherits the outputs of pg_ctl. In a file they neither fill a pipe nor hold this process back.
+        string log = Path.Combine(folder, "programs.log");
+        using Process process = Process.Start(new ProcessStartInfo("/bin/sh", ["-c", "log=\"$1\"; shift; exec \"$@\" >>\"$log\" 2>&1", "sh", log, program, .. arguments]) { WorkingDirectory = "/" })
             ?? throw new InvalidOperationException($"{program} did not start.");
         await process.WaitForExitAsync();
         if (process.ExitCode != 0)
         {
-            throw new InvalidOperationException($"{program} {string.Join(' ', arguments)} ended with {process.ExitCode}.");
+            throw new InvalidOperationException($"{program} {string.Join(' ', arguments)} ended with {process.ExitCode}: {await File.ReadAllTextAsync(log)}");
         }
     }
 }

@@ -6,12 +6,12 @@ namespace SpecMesh.Placement;
 /// <summary>Use case: an operator looks at the hosts.</summary>
 internal static class ListedHosts
 {
-    /// <summary><c>GET /v1/hosts</c>: a <see cref="HostList"/>.</summary>
+    /// <summary><c>GET /v1/hosts</c>: every host that was ever heard of as a <see cref="HostView"/>, ordered by id.</summary>
     public static IResult Get(HostsView view)
     {
         IReadOnlyDictionary<string, Reason> suspected = view.Suspected;
         return Results.Json(
-            new HostList([.. view.Hosts.Values.Select(loaded => Show(loaded.State, suspected.GetValueOrDefault(loaded.State.HostId), view))]),
+            view.Hosts.Values.Where(loaded => loaded.State.IsRegistered).Select(loaded => Show(loaded.State, suspected.GetValueOrDefault(loaded.State.HostId), view)),
             ContractJson.Options);
     }
 

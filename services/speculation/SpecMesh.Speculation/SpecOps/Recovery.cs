@@ -1,0 +1,77 @@
+using SpecMesh.Contracts;
+
+namespace SpecMesh.Speculation.SpecOps;
+
+/// <summary>What an agent finds of one guest when it starts again: the guest's own tag, its state, and what the journal says.</summary>
+/// <param name="VmId">The machine.</param>
+/// <param name="HostId">This host.</param>
+/// <param name="State">How the guest stands.</param>
+/// <param name="ShellOf">The operation and replica that the guest is a shell of; null when this host owned the machine before.</param>
+/// <param name="ShellEpoch">Epoch that the shell was built in.</param>
+/// <param name="Vote">The vote that the journal holds for this machine; null when none was given.</param>
+public sealed record FoundGuest(string VmId, string HostId, GuestState State, (Guid OperationId, int Replica)? ShellOf, int ShellEpoch, JournaledVote? Vote);
+
+/// <summary>A vote as it lies in the journal of a source.</summary>
+public sealed record JournaledVote(Guid OperationId, int Replica, string TargetHostId, int Epoch, long OwnershipVersion, int Incarnation, string Digest);
+
+/// <summary>What to do with a guest that was found.</summary>
+public enum RecoveryAction
+{
+    /// <summary>It runs and it may.</summary>
+    Adopt,
+
+    /// <summary>It is ours and stands still: let it run.</summary>
+    Resume,
+
+    /// <summary>The event stream names another host, or the replica lost: destroy it.</summary>
+    Destroy,
+
+    /// <summary>A vote is out: append a refusal, then decide again.</summary>
+    RefuseFirst,
+
+    /// <summary>The operation is open and undecided: keep the paused shell until it is.</summary>
+    Keep,
+}
+
+/// <summary>After a crash an agent reads its journal and the event stream before it touches any guest.</summary>
+public static class Recovery
+{
+    /// <summary>Decides about one guest.</summary>
+    public static (RecoveryAction Action, Reason Reason) Decide(FoundGuest guest, OwnershipView view)
+    {
+        bool ownedHere = view.OwnerHostId == guest.HostId;
+        if (guest.ShellOf is { } shell)
+        {
+            return DecideShell(guest, view, shell, ownedHere);
+        }
+
+        if (!ownedHere)
+        {
+            return (RecoveryAction.Destroy, new Reason("not-owner", $"{view.OwnerHostId ?? "Nobody"} owns {guest.VmId}."));
+        }
+
+        if (guest.State == GuestState.Running)
+        {
+            return (RecoveryAction.Adopt, new Reason("owner", "This host owns the machine and runs it."));
+        }
+
+        bool voteIsOut = guest.Vote is { } vote && vote.Epoch == view.Epoch && vote.OwnershipVersion == view.Version;
+        return voteIsOut
+            ? (RecoveryAction.RefuseFirst, new Reason("vote-out", "A vote was given and may still win."))
+            : (RecoveryAction.Resume, new Reason("owner", "This host owns the machine, and no vote can win any more."));
+    }
+
+    private static (RecoveryAction, Reason) DecideShell(FoundGuest guest, OwnershipView view, (Guid OperationId, int Replica) shell, bool ownedHere)
+    {
+        if (ownedHere && view.OwnerOperationId == shell.OperationId && view.OwnerReplica == shell.Replica)
+        {
+            return guest.State == GuestState.Running
+                ? (RecoveryAction.Adopt, new Reason("owner", "The replica had committed and runs."))
+                : (RecoveryAction.Resume, new Reason("owner", "The replica had committed, but was not resumed yet."));
+        }
+
+        return view.OpenOperationId == shell.OperationId && view.Epoch == guest.ShellEpoch
+            ? (RecoveryAction.Keep, new Reason("undecided", "The operation is open and has no winner yet."))
+            : (RecoveryAction.Destroy, new Reason("lost", "The operation is over, or another replica won."));
+    }
+}
