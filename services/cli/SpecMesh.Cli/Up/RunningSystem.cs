@@ -14,7 +14,7 @@ public sealed record StartOptions(Topology Topology, StateDirectory State, int? 
 /// <param name="Service">Name of the service.</param>
 /// <param name="Protocol">Protocol.</param>
 /// <param name="Address">URL or address and port.</param>
-/// <param name="Origin">Where it comes from: the state directory's log, or the environment variable that gave it.</param>
+/// <param name="Origin">Its log in the state directory, or the environment variable that gave it.</param>
 public sealed record ServiceAddress(string Service, string Protocol, string Address, string Origin);
 
 /// <summary>
@@ -74,6 +74,7 @@ public sealed class RunningSystem : IAsyncDisposable
 
     private async Task StartAllAsync(CancellationToken cancellationToken)
     {
+        CheckBuilt();
         given["SPECMESH_STATE"] = options.State.Root;
         given["SpecMesh__ClusterKey"] = PrivateFiles.Secret(options.State.ClusterKeyFile);
         given["SpecMesh__ApiKeys__0__Key"] = PrivateFiles.Secret(options.State.ApiKeyFile);
@@ -102,10 +103,21 @@ public sealed class RunningSystem : IAsyncDisposable
         foreach (TopologyService service in options.Topology.Services.Where(service => !service.External))
         {
             addresses.AddRange(service.Bindings.Select(binding =>
-                new ServiceAddress(service.Name, binding.Protocol, AddressOf(service, binding), Path.Combine(options.State.Logs, service.Name + ".log"))));
+                new ServiceAddress(service.Name, binding.Protocol, AddressOf(service, binding), "logs/" + service.Name + ".log")));
         }
 
         WriteFiles();
+    }
+
+    private void CheckBuilt()
+    {
+        string[] missing = [.. options.Topology.Services
+            .Where(service => service.Project is { } project && !File.Exists(Repository.ProgramOf(options.Topology.Directory, project)))
+            .Select(service => service.Name)];
+        if (missing.Length > 0)
+        {
+            throw new StartFailedException($"not built: {string.Join(", ", missing)}");
+        }
     }
 
     private async Task StartServerAsync(TopologyService server, CancellationToken cancellationToken)
@@ -146,7 +158,7 @@ public sealed class RunningSystem : IAsyncDisposable
             (given[variable], address) = (postgres.Url, postgres.Address);
         }
 
-        addresses.Add(new ServiceAddress(server.Name, protocol, address, Path.Combine(options.State.Logs, protocol == "amqp" ? "rabbitmq.log" : "postgres.log")));
+        addresses.Add(new ServiceAddress(server.Name, protocol, address, protocol == "amqp" ? "logs/rabbitmq.log" : "logs/postgres.log"));
     }
 
     private Task StartServiceAsync(TopologyService service, CancellationToken cancellationToken)
@@ -156,13 +168,7 @@ public sealed class RunningSystem : IAsyncDisposable
         string program = service.Executable ?? Repository.Dotnet();
         if (service.Project is { } project)
         {
-            string assembly = Repository.ProgramOf(directory, project);
-            if (!File.Exists(assembly))
-            {
-                throw new StartFailedException($"{service.Name} is not built: {assembly} is missing");
-            }
-
-            arguments.Insert(0, assembly);
+            arguments.Insert(0, Repository.ProgramOf(directory, project));
         }
 
         string workingDirectory = Path.GetFullPath(Path.Combine(directory, service.WorkingDirectory ?? "."));

@@ -7,6 +7,8 @@ namespace SpecMesh.Cli.Up;
 /// <summary><c>specmesh up</c>: runs the system that <c>tye.yaml</c> describes until it is told to stop.</summary>
 public static class UpCommand
 {
+    private static volatile bool terminalGone;
+
     /// <summary>The command with its options.</summary>
     public static Command Create()
     {
@@ -99,8 +101,9 @@ public static class UpCommand
 
     private static void Show(RunningSystem system, StateDirectory state)
     {
-        Output.Table(["service", "protocol", "address", "from"], system.Addresses.Select(address =>
-            (IReadOnlyList<string>)[address.Service, address.Protocol, address.Address, Path.GetRelativePath(state.Root, address.Origin) is var shorter && !shorter.StartsWith("..", StringComparison.Ordinal) ? shorter : address.Origin]));
+        Output.Table(
+            ["service", "protocol", "address", "from"],
+            system.Addresses.Select(address => (IReadOnlyList<string>)[address.Service, address.Protocol, address.Address, address.Origin]));
         Console.WriteLine($"state:   {state.Root}");
         Console.WriteLine($"API key: {state.ApiKeyFile}");
         Report("up; Ctrl-C stops it");
@@ -110,11 +113,15 @@ public static class UpCommand
     {
         try
         {
-            Console.WriteLine($"specmesh up: {line}");
+            if (!terminalGone)
+            {
+                Console.WriteLine($"specmesh up: {line}");
+            }
         }
         catch (IOException)
         {
-            // The terminal has gone. Nobody reads this line, and the children still have to be stopped.
+            // Nobody can read this line any more, but the children still have to be stopped.
+            terminalGone = true;
         }
     }
 }
