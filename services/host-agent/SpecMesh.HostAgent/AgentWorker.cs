@@ -1,3 +1,5 @@
+using Microsoft.Extensions.Diagnostics.HealthChecks;
+
 namespace SpecMesh.HostAgent;
 
 /// <summary>Runs one agent: self-test, recovery, then reports and heartbeats until the process stops.</summary>
@@ -37,4 +39,11 @@ internal sealed class AgentGate
     public void Open() => opened.TrySetResult();
 
     public void Fail(Exception error) => opened.TrySetException(error);
+}
+
+/// <summary>Ready once the agent has recovered and takes commands.</summary>
+internal sealed class AgentHealth(AgentGate gate) : IHealthCheck
+{
+    public Task<HealthCheckResult> CheckHealthAsync(HealthCheckContext context, CancellationToken cancellationToken = default) =>
+        Task.FromResult(gate.IsOpen ? HealthCheckResult.Healthy() : HealthCheckResult.Unhealthy("The agent has not recovered yet, or its self-test failed."));
 }

@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Net;
+using SpecMesh.Hypervisors.Process;
 using SpecMesh.Speculation.SpecOps;
 
 namespace SpecMesh.HostAgent;
@@ -31,8 +32,8 @@ public sealed record HostAgentOptions
     /// <summary>True: commands may break things, for demonstrations and tests.</summary>
     public bool AllowFaultInjection { get; init; }
 
-    /// <summary>Dirty tracker to use; null: the best that passes its self-test.</summary>
-    public string? DirtyTracker { get; init; }
+    /// <summary>Dirty tracker to use; one that is named and fails its self-test is not replaced by another.</summary>
+    public DirtyTrackerChoice DirtyTracker { get; init; } = DirtyTrackerChoice.Auto;
 
     /// <summary>How often the agent says that it lives.</summary>
     public TimeSpan HeartbeatInterval { get; init; } = TimeSpan.FromSeconds(1);
@@ -66,6 +67,8 @@ public sealed record HostAgentOptions
         Check(errors, Uri.TryCreate(section["ReplicationPolicyUrl"], UriKind.Absolute, out policy), "SpecMesh:ReplicationPolicyUrl must be the address of replication-policy.");
         bool allow = false;
         Check(errors, section["AllowFaultInjection"] is not { } flag || bool.TryParse(flag, out allow), "SpecMesh:AllowFaultInjection must be true or false.");
+        DirtyTrackerChoice tracker = DirtyTrackerChoice.Auto;
+        Check(errors, section["DirtyTracker"] is not { } name || Enum.TryParse(name, ignoreCase: true, out tracker), "SpecMesh:DirtyTracker must be Auto, PagemapScan, Userfaultfd or SoftDirty.");
         if (errors.Count > 0)
         {
             throw new InvalidOperationException("The host agent cannot start:\n" + string.Join('\n', errors));
@@ -81,7 +84,7 @@ public sealed record HostAgentOptions
             ClusterKey = key,
             ReplicationPolicyUrl = policy,
             AllowFaultInjection = allow,
-            DirtyTracker = section["DirtyTracker"],
+            DirtyTracker = tracker,
         };
     }
 

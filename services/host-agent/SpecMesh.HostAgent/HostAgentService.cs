@@ -16,7 +16,7 @@ public static class HostAgentService
     {
         string id = options.HostId;
         mesh.Services.AddKeyedSingleton<AgentGate>(id);
-        mesh.Services.AddKeyedSingleton<IHypervisor>(id, (_, _) => new ProcessHypervisor(ProcessOptions(options)));
+        mesh.Services.AddKeyedSingleton<IHypervisor>(id, (_, _) => new ProcessHypervisor(new ProcessHypervisorOptions(Path.Combine(options.StateDirectory, "hypervisor"), options.DirtyTracker)));
         mesh.Services.AddKeyedSingleton(id, (services, _) => new Agent(
             options,
             services.GetRequiredKeyedService<IHypervisor>(id),
@@ -26,7 +26,8 @@ public static class HostAgentService
             services.GetRequiredService<ILogger<Agent>>()));
         mesh.Services.AddSingleton<IHostedService>(services => new AgentWorker(
             services.GetRequiredKeyedService<Agent>(id), services.GetRequiredKeyedService<AgentGate>(id)));
-        mesh.Services.AddHealthChecks().AddCheck($"host-agent {id}", new AgentReady(), tags: ["ready"]);
+        mesh.Services.AddHealthChecks().Add(new HealthCheckRegistration(
+            $"host-agent {id}", services => new AgentHealth(services.GetRequiredKeyedService<AgentGate>(id)), HealthStatus.Unhealthy, [MeshHealth.ReadyTag]));
         return mesh.Endpoint(QueueOf(id), endpoint => endpoint
             .Receive<StartReplica>(On<StartReplica>(id, StartReplicaHandler.Handle))
             .Receive<ConnectReplica>(On<ConnectReplica>(id, ConnectReplicaHandler.Handle))
