@@ -6,9 +6,9 @@ namespace SpecMesh.Speculation.SpecOps;
 /// <param name="VmId">The machine.</param>
 /// <param name="HostId">This host.</param>
 /// <param name="State">How the guest stands.</param>
-/// <param name="ShellOf">The operation and replica that the guest is a shell of; null when this host owned the machine before.</param>
+/// <param name="ShellOf">The operation and replica that the guest was built for, as its tag says; null when it has none.</param>
 /// <param name="ShellEpoch">Epoch that the shell was built in.</param>
-/// <param name="Vote">The vote that the journal holds for this machine; null when none was given.</param>
+/// <param name="Vote">The vote that the journal holds for this guest; null when none was given. It is looked at on tagged guests too: who won once may be voted away later.</param>
 public sealed record FoundGuest(string VmId, string HostId, GuestState State, (Guid OperationId, int Replica)? ShellOf, int ShellEpoch, JournaledVote? Vote);
 
 /// <summary>A vote as it lies in the journal of a source.</summary>
@@ -29,7 +29,7 @@ public enum RecoveryAction
     /// <summary>A vote is out: append a refusal, then decide again.</summary>
     RefuseFirst,
 
-    /// <summary>The operation is open and undecided: keep the paused shell until it is.</summary>
+    /// <summary>Undecided, or nothing is known: leave the guest as it is, and decide again when the event stream says more.</summary>
     Keep,
 }
 
@@ -39,15 +39,29 @@ public static class Recovery
     /// <summary>Decides about one guest.</summary>
     public static (RecoveryAction Action, Reason Reason) Decide(FoundGuest guest, OwnershipView view)
     {
-        bool ownedHere = view.OwnerHostId == guest.HostId;
-        if (guest.ShellOf is { } shell)
+        if (view.Version == 0)
         {
-            return DecideShell(guest, view, shell, ownedHere);
+            // An emptied or a wrong database must not cost a machine its memory.
+            return (RecoveryAction.Keep, new Reason("unknown-machine", $"Nothing is recorded about {guest.VmId}, so nothing about it is undone."));
         }
 
-        if (!ownedHere)
+        return guest.ShellOf is { } shell && !IsOwner(guest, view, shell) ? DecideShell(guest, view, shell) : DecideOwner(guest, view);
+    }
+
+    private static bool IsOwner(FoundGuest guest, OwnershipView view, (Guid OperationId, int Replica) shell) =>
+        view.OwnerHostId == guest.HostId && view.OwnerOperationId == shell.OperationId && view.OwnerReplica == shell.Replica;
+
+    /// <summary>A guest that this host owned: by what came before, or by the commit of the replica that it is tagged with.</summary>
+    private static (RecoveryAction, Reason) DecideOwner(FoundGuest guest, OwnershipView view)
+    {
+        if (view.OwnerHostId is null)
         {
-            return (RecoveryAction.Destroy, new Reason("not-owner", $"{view.OwnerHostId ?? "Nobody"} owns {guest.VmId}."));
+            return (RecoveryAction.Keep, new Reason("no-owner", $"No event names another host as the owner of {guest.VmId}."));
+        }
+
+        if (view.OwnerHostId != guest.HostId)
+        {
+            return (RecoveryAction.Destroy, new Reason("not-owner", $"{view.OwnerHostId} owns {guest.VmId}."));
         }
 
         if (guest.State == GuestState.Running)
@@ -55,23 +69,29 @@ public static class Recovery
             return (RecoveryAction.Adopt, new Reason("owner", "This host owns the machine and runs it."));
         }
 
-        bool voteIsOut = guest.Vote is { } vote && vote.Epoch == view.Epoch && vote.OwnershipVersion == view.Version;
+        if (guest.ShellOf is null && guest.Vote is { } old && old.Epoch < view.Epoch)
+        {
+            // The machine was voted away and has come back as another guest, so this one is its past.
+            return (RecoveryAction.Destroy, new Reason("old-copy", $"The machine has been owned elsewhere since this copy was voted for, in epoch {old.Epoch}.", old.Epoch, view.Epoch));
+        }
+
+        bool voteIsOut = guest.Vote is { } vote && vote.Epoch == view.Epoch && vote.OwnershipVersion >= view.Version;
         return voteIsOut
             ? (RecoveryAction.RefuseFirst, new Reason("vote-out", "A vote was given and may still win."))
             : (RecoveryAction.Resume, new Reason("owner", "This host owns the machine, and no vote can win any more."));
     }
 
-    private static (RecoveryAction, Reason) DecideShell(FoundGuest guest, OwnershipView view, (Guid OperationId, int Replica) shell, bool ownedHere)
+    /// <summary>A shell whose replica has not committed, or whose commit is history.</summary>
+    private static (RecoveryAction, Reason) DecideShell(FoundGuest guest, OwnershipView view, (Guid OperationId, int Replica) shell)
     {
-        if (ownedHere && view.OwnerOperationId == shell.OperationId && view.OwnerReplica == shell.Replica)
+        bool undecided = view.OpenOperationId == shell.OperationId && view.Epoch == guest.ShellEpoch;
+        if (undecided && guest.State != GuestState.Running)
         {
-            return guest.State == GuestState.Running
-                ? (RecoveryAction.Adopt, new Reason("owner", "The replica had committed and runs."))
-                : (RecoveryAction.Resume, new Reason("owner", "The replica had committed, but was not resumed yet."));
+            return (RecoveryAction.Keep, new Reason("undecided", "The operation is open and has no winner yet."));
         }
 
-        return view.OpenOperationId == shell.OperationId && view.Epoch == guest.ShellEpoch
-            ? (RecoveryAction.Keep, new Reason("undecided", "The operation is open and has no winner yet."))
+        return undecided
+            ? (RecoveryAction.Destroy, new Reason("uncommitted", "The shell runs without a commit."))
             : (RecoveryAction.Destroy, new Reason("lost", "The operation is over, or another replica won."));
     }
 }
