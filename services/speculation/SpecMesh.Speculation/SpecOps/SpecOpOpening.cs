@@ -32,7 +32,7 @@ internal static class SpecOpOpening
         OwnershipView ownership = facts.Ownership;
         VmDefinition vm = ownership.Vm ?? request.Vm ?? throw new InvalidOperationException("The rules let a request without a machine through.");
         Manager manager = Managers.ByName[request.Manager ?? Managers.Speculative.Name];
-        int sq = manager.AllowsReplicas ? SpecOpRules.SqOf(request) : 1;
+        int sq = SpecOpRules.SqOf(request);
         TimeSpan timeout = request.Cost?.TimeoutSeconds is { } seconds ? TimeSpan.FromSeconds(seconds) : CostPolicies.DefaultTimeout(request.Kind, vm.MemoryBytes);
         DateTimeOffset deadline = now + (timeout * manager.Attempts) + SpecOpDecider.OperationReserve;
         IReadOnlyList<object> opened = OwnershipDecider.Open(ownership, request.OperationId, request.Kind, vm);
@@ -65,7 +65,9 @@ internal static class SpecOpOpening
     /// <summary>The same wishes again are the same operation; other wishes under the same id are refused, and the operation goes on.</summary>
     private static SpecOpDecision Repeated(SpecOpState state, SubmitSpecOp request)
     {
-        if (state.Accepted is { } accepted && accepted.Fingerprint == SpecOpRules.Fingerprint(request))
+        // A request that is wrong by itself is no repetition of one that was accepted, and has no fingerprint.
+        bool wellFormed = SpecOpRules.FirstError(request, TargetChoice.Names) is null;
+        if (wellFormed && state.Accepted is { } accepted && accepted.Fingerprint == SpecOpRules.Fingerprint(request))
         {
             return SpecOpDecision.Nothing;
         }
