@@ -3,7 +3,7 @@ namespace SpecMesh.EventStore.Tests;
 /// <summary>What every store must do. Its parts are in the files beside this one; each store's class runs all of them.</summary>
 public abstract partial class EventStoreCompliance : IAsyncLifetime
 {
-    private const string Service = "service";
+    protected const string Service = "service";
 
     private readonly List<IEventStore> opened = [];
 

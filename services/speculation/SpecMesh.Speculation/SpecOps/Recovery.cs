@@ -39,17 +39,20 @@ public static class Recovery
     /// <summary>Decides about one guest.</summary>
     public static (RecoveryAction Action, Reason Reason) Decide(FoundGuest guest, OwnershipView view)
     {
-        bool ownedHere = view.OwnerHostId == guest.HostId;
-        if (guest.ShellOf is { } shell)
+        bool committedHere = guest.ShellOf is not { } shell || (view.OwnerOperationId == shell.OperationId && view.OwnerReplica == shell.Replica);
+        if (view.OwnerHostId == guest.HostId && committedHere)
         {
-            return DecideShell(guest, view, shell, ownedHere);
+            return DecideOwned(guest, view);
         }
 
-        if (!ownedHere)
-        {
-            return (RecoveryAction.Destroy, new Reason("not-owner", $"{view.OwnerHostId ?? "Nobody"} owns {guest.VmId}."));
-        }
+        bool undecided = guest.ShellOf is { } waiting && view.OpenOperationId == waiting.OperationId && view.Epoch == guest.ShellEpoch;
+        return undecided
+            ? (RecoveryAction.Keep, new Reason("undecided", "The operation is open and has no winner yet."))
+            : (RecoveryAction.Destroy, new Reason("not-owner", $"The operation is over, and {view.OwnerHostId ?? "nobody"} owns {guest.VmId}."));
+    }
 
+    private static (RecoveryAction, Reason) DecideOwned(FoundGuest guest, OwnershipView view)
+    {
         if (guest.State == GuestState.Running)
         {
             return (RecoveryAction.Adopt, new Reason("owner", "This host owns the machine and runs it."));
@@ -59,19 +62,5 @@ public static class Recovery
         return voteIsOut
             ? (RecoveryAction.RefuseFirst, new Reason("vote-out", "A vote was given and may still win."))
             : (RecoveryAction.Resume, new Reason("owner", "This host owns the machine, and no vote can win any more."));
-    }
-
-    private static (RecoveryAction, Reason) DecideShell(FoundGuest guest, OwnershipView view, (Guid OperationId, int Replica) shell, bool ownedHere)
-    {
-        if (ownedHere && view.OwnerOperationId == shell.OperationId && view.OwnerReplica == shell.Replica)
-        {
-            return guest.State == GuestState.Running
-                ? (RecoveryAction.Adopt, new Reason("owner", "The replica had committed and runs."))
-                : (RecoveryAction.Resume, new Reason("owner", "The replica had committed, but was not resumed yet."));
-        }
-
-        return view.OpenOperationId == shell.OperationId && view.Epoch == guest.ShellEpoch
-            ? (RecoveryAction.Keep, new Reason("undecided", "The operation is open and has no winner yet."))
-            : (RecoveryAction.Destroy, new Reason("lost", "The operation is over, or another replica won."));
     }
 }

@@ -85,7 +85,7 @@ internal static class SpecOpEnding
 
     public static void Cleaned(SpecOpDraft draft, ReplicaCleaned cleaned)
     {
-        if (!draft.State.Replicas.TryGetValue(cleaned.Replica, out ReplicaState? replica) || replica.Cleaned)
+        if (!draft.State.Replicas.TryGetValue(cleaned.Replica, out ReplicaState? replica) || replica.Cleaned || replica.HostId != cleaned.HostId)
         {
             return;
         }
