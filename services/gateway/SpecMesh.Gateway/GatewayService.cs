@@ -29,7 +29,7 @@ public static class GatewayService
         builder.Services.AddRequestRate(options);
         builder.Services.AddAuthentication(ApiKeyAuthentication.SchemeName).AddScheme<AuthenticationSchemeOptions, ApiKeyAuthentication>(ApiKeyAuthentication.SchemeName, null);
         builder.Services.AddAuthorizationBuilder().SetFallbackPolicy(new AuthorizationPolicyBuilder().RequireAuthenticatedUser().Build());
-        builder.Services.AddReverseProxy().LoadFromMemory(PublicRoutes.Routes(), PublicRoutes.Clusters(options)).AddTransforms(ClientHeader.Add);
+        builder.Services.AddReverseProxy().LoadFromMemory(PublicRoutes.Routes(), PublicRoutes.Clusters(options)).AddTransforms(ClientHeader.Add).AddTransforms(Problems.FillEmptyRefusals);
         return builder;
     }
 

@@ -32,11 +32,6 @@ internal static class OpenApiDocument
         foreach (PublicRoute route in PublicRoutes.All)
         {
             JsonObject path = [];
-            if (route.Path.Contains('{'))
-            {
-                path["parameters"] = new JsonArray([.. ParametersOf(route.Path)]);
-            }
-
             foreach (PublicMethod method in route.Methods)
             {
                 path[method.Method.ToLowerInvariant()] = Describe(route, method, schemas);
@@ -68,6 +63,12 @@ internal static class OpenApiDocument
         }
 
         JsonObject described = new() { ["operationId"] = $"{method.Method.ToLowerInvariant()}-{route.Id}", ["summary"] = method.Summary, ["responses"] = responses };
+        JsonArray parameters = [.. ParametersOf(route, method)];
+        if (parameters.Count > 0)
+        {
+            described["parameters"] = parameters;
+        }
+
         if (method.Body is not null)
         {
             described["requestBody"] = new JsonObject { ["required"] = true, ["content"] = Content("application/json", Reference(method.Body, schemas)) };
@@ -94,7 +95,11 @@ internal static class OpenApiDocument
 
     private static JsonObject Reference(Type contract, JsonObject schemas)
     {
-        // Each schema is inlined whole: the exporter's own references point into the schema's root, which here is inside a larger document.
+        if (contract.GetElementType() is { } item)
+        {
+            return new JsonObject { ["type"] = "array", ["items"] = Reference(item, schemas) };
+        }
+
         schemas[contract.Name] ??= ContractJson.Strict.GetJsonSchemaAsNode(contract, new JsonSchemaExporterOptions { TreatNullObliviousAsNonNullable = true });
         return new JsonObject { ["$ref"] = $"#/components/schemas/{contract.Name}" };
     }
@@ -119,8 +124,15 @@ internal static class OpenApiDocument
         ["apiKey"] = new JsonObject { ["type"] = "apiKey", ["in"] = "header", ["name"] = ApiKeyAuthentication.KeyHeader },
     };
 
-    private static IEnumerable<JsonNode> ParametersOf(string path) => path.Split('/').Where(segment => segment.StartsWith('{')).Select(segment => new JsonObject
+    private static IEnumerable<JsonNode> ParametersOf(PublicRoute route, PublicMethod method) =>
+    [
+        .. route.Path.Split('/').Where(segment => segment.StartsWith('{')).Select(segment => Parameter(segment.Trim('{', '}'), "path", required: true)),
+        .. (method.QueryParameters ?? []).Select(name => Parameter(name, "query", required: false)),
+        .. (method.HeaderParameters ?? []).Select(name => Parameter(name, "header", required: false)),
+    ];
+
+    private static JsonObject Parameter(string name, string place, bool required) => new()
     {
-        ["name"] = segment.Trim('{', '}'), ["in"] = "path", ["required"] = true, ["schema"] = new JsonObject { ["type"] = "string" },
-    });
+        ["name"] = name, ["in"] = place, ["required"] = required, ["schema"] = new JsonObject { ["type"] = "string" },
+    };
 }

@@ -1,5 +1,7 @@
 using Microsoft.AspNetCore.Mvc;
 using Microsoft.AspNetCore.WebUtilities;
+using Yarp.ReverseProxy.Transforms;
+using Yarp.ReverseProxy.Transforms.Builder;
 
 namespace SpecMesh.Gateway;
 
@@ -15,7 +17,7 @@ internal static class Problems
             ProblemDetails problem = context.ProblemDetails;
             int status = problem.Status ?? context.HttpContext.Response.StatusCode;
             problem.Title = ReasonPhrases.GetReasonPhrase(status);
-            problem.Detail ??= DetailOf(status, context.HttpContext);
+            problem.Detail ??= DetailOf(status, context.HttpContext) ?? "The request was refused.";
             problem.Extensions.Remove("exception");
         });
 
@@ -37,11 +39,24 @@ internal static class Problems
         await problems.WriteAsync(new ProblemDetailsContext { HttpContext = context, ProblemDetails = problem });
     }
 
+    /// <summary>A service that refuses without a word (a path that its own routing does not know) gets the gateway's words, so that every refusal has them.</summary>
+    public static void FillEmptyRefusals(TransformBuilderContext route) => route.AddResponseTransform(transform =>
+    {
+        if (transform.ProxyResponse is { Content.Headers.ContentLength: 0 } response && (int)response.StatusCode >= StatusCodes.Status400BadRequest)
+        {
+            transform.SuppressResponseBody = true;
+            transform.HttpContext.Response.Headers.ContentLength = null;
+        }
+
+        return ValueTask.CompletedTask;
+    });
+
     private static string? DetailOf(int status, HttpContext context) => status switch
     {
         StatusCodes.Status400BadRequest => "The request is not well-formed.",
         StatusCodes.Status404NotFound => "There is nothing at this path. /openapi/v1.json lists what there is.",
         StatusCodes.Status405MethodNotAllowed => $"The path does not take {context.Request.Method}; the header Allow lists what it takes.",
+        StatusCodes.Status415UnsupportedMediaType => "The body must be application/json.",
         StatusCodes.Status500InternalServerError => "The gateway could not handle the request. Its log has the reason.",
         StatusCodes.Status502BadGateway => "The service behind this path does not answer.",
         StatusCodes.Status503ServiceUnavailable => "The service behind this path is not available.",

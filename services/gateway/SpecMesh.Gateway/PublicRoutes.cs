@@ -6,7 +6,7 @@ namespace SpecMesh.Gateway;
 /// <summary>One answer that a client may get.</summary>
 /// <param name="Status">HTTP status.</param>
 /// <param name="Meaning">A sentence.</param>
-/// <param name="Body">Contract that the body holds; null for none, or for what is not one JSON document.</param>
+/// <param name="Body">Contract, or array of a contract, that the body holds; null for none, or for what is not one JSON document.</param>
 /// <param name="MediaType">Type of the body.</param>
 internal sealed record PublicAnswer(int Status, string Meaning, Type? Body = null, string MediaType = "application/json");
 
@@ -15,7 +15,15 @@ internal sealed record PublicAnswer(int Status, string Meaning, Type? Body = nul
 /// <param name="Summary">What it does.</param>
 /// <param name="Body">Contract that the request's body holds; null for none.</param>
 /// <param name="Answers">Answers beside the problems that every method may give.</param>
-internal sealed record PublicMethod(string Method, string Summary, Type? Body, IReadOnlyList<PublicAnswer> Answers);
+/// <param name="QueryParameters">Optional parameters in the query.</param>
+/// <param name="HeaderParameters">Optional parameters in headers.</param>
+internal sealed record PublicMethod(
+    string Method,
+    string Summary,
+    Type? Body,
+    IReadOnlyList<PublicAnswer> Answers,
+    IReadOnlyList<string>? QueryParameters = null,
+    IReadOnlyList<string>? HeaderParameters = null);
 
 /// <summary>One public path.</summary>
 /// <param name="Id">Name of the route.</param>
@@ -44,33 +52,33 @@ internal static class PublicRoutes
     [
         new("operations", "/v1/operations", ReplicationPolicy,
         [
-            new("GET", "Lists operations, the latest first.", null, [new(200, "The operations.")]),
-            new("POST", "Submits an operation. The operation id is the idempotency key: sent again with the same content, it is the same operation.", typeof(SubmitSpecOp),
+            new("GET", "Lists operations, the latest first.", null, [new(200, "The operations.", typeof(OperationView[])), WrongField], QueryParameters: ["limit"]),
+            new("POST", "Submits an operation. The same Idempotency-Key with the same body is the same operation.", typeof(OperationRequest),
             [
-                new(202, "The operation is accepted, or was before; the header Location says where it can be followed."),
+                new(202, "The operation is accepted, or was before; the header Location says where it can be followed.", typeof(OperationAccepted)),
                 WrongField,
                 new(404, "There is no such machine or host; the member 'field' names which."),
-                new(409, "The machine is in another operation, or the operation id belongs to other content."),
+                new(409, "The machine is in another operation, its state does not allow this one, or the idempotency key belongs to another body."),
                 new(415, "The body is not JSON."),
-                new(422, "The operation is impossible; the member 'field' names why."),
-            ]),
+            ], HeaderParameters: ["Idempotency-Key"]),
         ]),
-        new("operation", "/v1/operations/{operationId}", ReplicationPolicy,
+        new("operation", "/v1/operations/{id}", ReplicationPolicy,
         [
-            new("GET", "Shows an operation with its replicas.", null, [new(200, "The operation."), WrongField, NoOperation]),
+            new("GET", "Shows an operation with its replicas.", null, [new(200, "The operation.", typeof(OperationView)), NoOperation]),
             new("DELETE", "Cancels the operation unless a replica has won already. Idempotent.", null,
-                [new(202, "The cancellation is on its way; the operation's outcome tells who was first."), WrongField, NoOperation]),
+                [new(202, "The operation, which the cancellation may have ended or come too late for.", typeof(OperationView)), NoOperation]),
         ]),
-        new("operation-events", "/v1/operations/{operationId}/events", ReplicationPolicyEvents,
+        new("operation-events", "/v1/operations/{id}/events", ReplicationPolicyEvents,
         [
-            new("GET", "The operation's event stream as server-sent events, from the first one, or from the header Last-Event-ID on.", null,
-                [new(200, "Events as they are recorded; the connection ends with the operation.", null, "text/event-stream"), WrongField, NoOperation]),
+            new("GET", "The operation's event stream as server-sent events, from the first one, or from after the event that Last-Event-ID names.", null,
+                [new(200, "Events as they are recorded; the connection ends when the operation is settled.", null, "text/event-stream"), WrongField, NoOperation],
+                HeaderParameters: ["Last-Event-ID"]),
         ]),
-        new("vms", "/v1/vms", ReplicationPolicy, [new("GET", "Lists machines with their owners.", null, [new(200, "The machines.")])]),
+        new("vms", "/v1/vms", ReplicationPolicy, [new("GET", "Lists machines with their owners.", null, [new(200, "The machines.", typeof(VmView[]))])]),
         new("vm", "/v1/vms/{vmId}", ReplicationPolicy,
-            [new("GET", "Shows who may run a machine.", null, [new(200, "The machine.", typeof(OwnershipView)), new(404, "There is no such machine.")])]),
+            [new("GET", "Shows who may run a machine.", null, [new(200, "The machine.", typeof(VmView)), new(404, "There is no such machine.")])]),
         new("hosts", "/v1/hosts", Placement,
-            [new("GET", "Lists hosts with their capacity, reservations, health and guests.", null, [new(200, "The hosts.", typeof(HostList))])]),
+            [new("GET", "Lists hosts with their capacity, reservations, health and guests.", null, [new(200, "The hosts.", typeof(HostView[]))])]),
     ];
 
     public static IReadOnlyList<RouteConfig> Routes() =>

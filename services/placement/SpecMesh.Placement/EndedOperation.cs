@@ -27,6 +27,6 @@ internal static class EndedOperation
         HostsView view = context.Services.GetRequiredService<HostsView>();
         IEnumerable<string> holding = view.Hosts.Where(host => host.Value.State.Reservations.ContainsKey(operation.OperationId)).Select(host => host.Key);
         IEnumerable<string> named = new[] { operation.SourceHostId, operation.WinnerHostId }.OfType<string>();
-        return operation.LatestReplica.Keys.Concat(named).Concat(holding);
+        return operation.Replicas.Values.Concat(named).Concat(holding);
     }
 }

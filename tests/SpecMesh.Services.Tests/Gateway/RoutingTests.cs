@@ -79,6 +79,19 @@ public class RoutingTests
     }
 
     [Fact]
+    public async Task a_service_s_wordless_refusal_gets_the_gateway_s_words()
+    {
+        await using RunningGateway gateway = await RunningGateway.StartAsync(context =>
+        {
+            context.Response.StatusCode = StatusCodes.Status404NotFound;
+            return Task.CompletedTask;
+        });
+
+        await ProblemAssert.IsAsync(await gateway.SendAsync(HttpMethod.Get, "/v1/operations/not-an-id"), HttpStatusCode.NotFound);
+        Assert.Single(gateway.Arrived);
+    }
+
+    [Fact]
     public async Task a_service_that_is_gone_is_a_bad_gateway_without_its_address()
     {
         await using RunningGateway gateway = await RunningGateway.StartAsync();

@@ -91,13 +91,13 @@ public class FleetPropertyTests
     private static (Fleet Fleet, OperationFacts Over) End(Fleet fleet, Prng random, OperationFacts running)
     {
         // Few winners, so that the fleet does not fill up with machines that live for ever.
-        string? winner = random.NextInt(10) == 0 ? random.Shuffle(running.LatestReplica.Keys.Order(StringComparer.Ordinal))[0] : null;
+        string? winner = random.NextInt(10) == 0 ? random.Shuffle(running.Replicas.Values)[0] : null;
         OperationFacts won = running with { Standing = OperationStanding.Completed, WinnerHostId = winner };
         OperationFacts over = won with { Standing = OperationStanding.Settled };
         List<Func<Fleet, PlacementDecision>> inputs = [f => ReservationDecider.DecideEnd(f, won, winner), f => ReservationDecider.DecideEnd(f, over, winner)];
-        inputs.AddRange(running.LatestReplica.Where(pair => pair.Key != winner).Select(pair => (Func<Fleet, PlacementDecision>)(
-            f => ReservationDecider.Decide(f, new ReplicaCleaned(running.OperationId, pair.Value, pair.Key), won))));
-        inputs.Add(f => ReservationDecider.Decide(f, new ReleaseTargets(running.OperationId, [.. running.LatestReplica.Keys]), won));
+        inputs.AddRange(running.Replicas.Where(replica => replica.Value != winner).Select(replica => (Func<Fleet, PlacementDecision>)(
+            f => ReservationDecider.Decide(f, new ReplicaCleaned(running.OperationId, replica.Key, replica.Value), won))));
+        inputs.Add(f => ReservationDecider.Decide(f, new ReleaseTargets(running.OperationId, [.. running.Replicas.Values]), won));
         foreach (Func<Fleet, PlacementDecision> input in random.Shuffle(inputs.Concat(inputs)))
         {
             fleet = fleet.Evolve(input(fleet));

@@ -93,17 +93,32 @@ public class ReservationTests
         OperationFacts retried = OperationFacts.Evolve(OperationFacts.Evolve(Running, Given.Planned(1, (2, "h2"))), Given.Completed(1, Vm, null, "source"));
 
         Assert.Empty(ReservationDecider.Decide(Racing, new ReplicaCleaned(Given.Operation(1), 1, "h2"), retried).EventsByHost);
-        Assert.Equal(["h2"], ReservationDecider.Decide(Racing, new ReplicaCleaned(Given.Operation(1), 2, "h2"), retried).EventsByHost.Keys);
+        OperationFacts firstGone = OperationFacts.Evolve(retried, new ReplicaCleaned(Given.Operation(1), 1, "h2"));
+        Assert.Equal(["h2"], ReservationDecider.Decide(Racing, new ReplicaCleaned(Given.Operation(1), 2, "h2"), firstGone).EventsByHost.Keys);
     }
 
     [Fact]
     public void a_release_touches_only_the_operation_s_own_hosts_and_only_once()
     {
         ReleaseTargets command = new(Given.Operation(1), ["h2", "neighbour", "ghost"]);
-        PlacementDecision decision = ReservationDecider.Decide(Racing, command, Running);
+        OperationFacts cleaned = OperationFacts.Evolve(Running, new ReplicaCleaned(Given.Operation(1), 1, "h2"));
+        PlacementDecision decision = ReservationDecider.Decide(Racing, command, cleaned);
 
         Assert.Equal(["h2"], decision.EventsByHost.Keys);
-        Assert.Empty(ReservationDecider.Decide(Racing.Evolve(decision), command, Running).EventsByHost);
+        Assert.Empty(ReservationDecider.Decide(Racing.Evolve(decision), command, cleaned).EventsByHost);
+    }
+
+    [Fact]
+    public void a_late_release_does_not_take_a_host_that_the_operation_has_gone_back_to()
+    {
+        ReleaseTargets late = new(Given.Operation(1), ["h2"]);
+        OperationFacts cleaned = OperationFacts.Evolve(Running, new ReplicaCleaned(Given.Operation(1), 1, "h2"));
+        OperationFacts back = OperationFacts.Evolve(cleaned, Given.Planned(1, (2, "h2")));
+        Fleet reservedAgain = Racing.With(HostState.Evolve(Racing.Hosts["h2"], new HostReserved("h2", Given.Operation(1), 1, Given.Gibibyte, Given.LeaseUntil)));
+
+        Assert.Empty(ReservationDecider.Decide(reservedAgain, late, cleaned).EventsByHost);
+        Assert.Empty(ReservationDecider.Decide(reservedAgain, late, back).EventsByHost);
+        Assert.Equal(["h2"], ReservationDecider.Decide(reservedAgain, late, OperationFacts.Evolve(back, new ReplicaCleaned(Given.Operation(1), 2, "h2"))).EventsByHost.Keys);
     }
 
     [Fact]

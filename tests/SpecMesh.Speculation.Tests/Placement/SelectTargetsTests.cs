@@ -88,16 +88,20 @@ public class SelectTargetsTests
     }
 
     [Fact]
-    public void another_request_of_the_operation_gets_a_host_that_the_operation_does_not_hold()
+    public void an_operation_that_goes_back_to_its_host_replaces_its_reservation_instead_of_adding_one()
     {
-        Fleet fleet = Given.FleetOf(Given.Host("h1"), Given.Host("h2"));
+        Fleet fleet = Given.FleetOf(Given.Host("h1", memory: Given.Gibibyte));
         PlacementDecision first = PlacementDecider.Decide(fleet, Given.Select(1), Given.Now);
         fleet = fleet.Evolve(first);
 
         PlacementDecision second = PlacementDecider.Decide(fleet, Given.Select(1, request: 1), Given.Now);
+        fleet = fleet.Evolve(second);
 
-        Assert.NotEqual(Given.Reserved(first).HostIds, Given.Reserved(second).HostIds);
-        Assert.Equal("no-fitting-hosts", Given.Refused(PlacementDecider.Decide(fleet.Evolve(second), Given.Select(1, request: 2), Given.Now)).Reason.Code);
+        Assert.Equal(["h1"], Given.Reserved(second).HostIds);
+        Assert.Equal(Given.Gibibyte, fleet.Hosts["h1"].ReservedBytes);
+        Assert.Equal(1, fleet.Hosts["h1"].Reservations[Given.Operation(1)].Request);
+        Assert.Empty(PlacementDecider.Decide(fleet, Given.Select(1), Given.Now).EventsByHost);
+        Assert.Equal("no-fitting-hosts", Given.Refused(PlacementDecider.Decide(fleet, Given.Select(2), Given.Now)).Reason.Code);
     }
 
     [Fact]

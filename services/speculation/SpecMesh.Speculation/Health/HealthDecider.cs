@@ -1,10 +1,11 @@
+using System.Collections.Frozen;
 using SpecMesh.Contracts;
 
 namespace SpecMesh.Speculation.Health;
 
 /// <summary>What a monitor has seen of one host.</summary>
 /// <param name="HostId">The host.</param>
-/// <param name="Silence">Time since its last beat, by a monotonic clock; since the monitor's start when it has not beaten since.</param>
+/// <param name="Silence">Time since its last beat, by a monotonic clock; since the monitor began to watch it when it has not beaten since.</param>
 /// <param name="HeardSinceStart">False when the monitor has not heard it at all.</param>
 public sealed record SilenceObserved(string HostId, TimeSpan Silence, bool HeardSinceStart);
 
@@ -16,8 +17,8 @@ public sealed record BeatHeard(string HostId, TimeSpan? SilenceBefore);
 /// <summary>Where a host becomes suspected, and trusted again.</summary>
 public static class HealthDecider
 {
-    /// <summary>A replica's failure whose reason begins so was the source's fault; it is not charged to the target.</summary>
-    public const string SourceFaultPrefix = "source-";
+    /// <summary>Reasons of a replica's failure that lie with the source; they are not charged to the target.</summary>
+    public static readonly FrozenSet<string> SourceFaults = FrozenSet.Create(StringComparer.Ordinal, "suspend-failed", "guest-lost", "journal-failed");
 
     /// <summary>Judges a silence.</summary>
     /// <param name="state">The host's health.</param>
@@ -34,7 +35,7 @@ public static class HealthDecider
 
     /// <summary>A fault ended a replica on this host.</summary>
     public static Decision Decide(HealthState state, ReplicaFailed report) =>
-        report.Reason.Code.StartsWith(SourceFaultPrefix, StringComparison.Ordinal) ? Decision.Nothing : Count(state, report.OperationId, report.Replica, failed: true);
+        SourceFaults.Contains(report.Reason.Code) ? Decision.Nothing : Count(state, report.OperationId, report.Replica, failed: true);
 
     /// <summary>A replica on this host won and its guest runs. Aborted and cancelled losers tell nothing about a host and are not counted at all.</summary>
     public static Decision Decide(HealthState state, ReplicaResumed report) => Count(state, report.OperationId, report.Replica, failed: false);
@@ -51,10 +52,10 @@ public static class HealthDecider
         : new Reason("beats-again", "The host beats.");
 
     private static Reason WhySuspected(SilenceObserved seen, TimeSpan limit) => new(
-        seen.HeardSinceStart ? "silent" : "not-heard-since-start",
+        seen.HeardSinceStart ? "silent" : "not-heard",
         seen.HeardSinceStart
             ? $"No beat for {Seconds(seen.Silence)} s; {Seconds(limit)} s are allowed."
-            : $"No beat in the {Seconds(seen.Silence)} s since the monitor started; {Seconds(limit)} s are allowed.",
+            : $"No beat in the {Seconds(seen.Silence)} s since it is watched; {Seconds(limit)} s are allowed.",
         seen.Silence.TotalSeconds,
         limit.TotalSeconds);
 
