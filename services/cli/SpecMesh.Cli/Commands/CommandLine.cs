@@ -4,7 +4,7 @@ using System.Runtime.InteropServices;
 namespace SpecMesh.Cli.Commands;
 
 /// <summary>A command cannot do what it was asked; the message is for the operator.</summary>
-public sealed class CommandException(string message) : Exception(message);
+public class CommandException(string message) : Exception(message);
 
 /// <summary>Runs the command line. Exit status 0: done. 1: not done. 2: the command line itself is wrong.</summary>
 public static class CommandLine
