@@ -19,6 +19,7 @@ public sealed class SagaRunner<TState>
 
     /// <summary>Handles the message; returns when its effects are durable.</summary>
     /// <exception cref="EventStore.ConcurrencyException">Every attempt lost the race for the event stream.</exception>
+    /// <exception cref="StoreUnavailableException">The store cannot be reached.</exception>
     /// <exception cref="ArgumentException">The saga does not handle this type.</exception>
     public Task HandleAsync<T>(T message, CancellationToken cancellationToken)
         where T : class => RunAsync(message, readBack: false, cancellationToken);

@@ -31,7 +31,7 @@ internal sealed class OutboxDispatcher(
             return;
         }
 
-        await state.Opened.Task.WaitAsync(stoppingToken);
+        await state.WaitUntilOpenAsync(stoppingToken);
         int failures = 0;
         while (true)
         {
@@ -86,7 +86,7 @@ internal sealed class OutboxDispatcher(
         metrics.OutboxLag(service, wait < TimeSpan.Zero ? -wait : TimeSpan.Zero);
         if (wait > TimeSpan.Zero)
         {
-            await Task.WhenAny(change, Task.Delay(wait < LongestWait ? wait : LongestWait, time, cancellationToken));
+            await Task.WhenAny(change, Task.Delay(wait < LongestWait ? wait : LongestWait, cancellationToken));
         }
     }
 }
