@@ -91,6 +91,9 @@ internal class FanOut
 
     public bool FinalHarvestMade { get; protected set; }
 
+    /// <summary>How often a complete image was seen: shows that a search reaches what it looks for.</summary>
+    public int Completions { get; set; }
+
     /// <summary>Lets something happen at a point that is inside of a step.</summary>
     public Action Interleave { get; set; } = () => { };
 

@@ -12,13 +12,15 @@ public sealed class MutationTests
     [Fact]
     public void the_algorithm_loses_no_page_in_any_schedule()
     {
-        long before = Schedule.Completions;
+        long completions = 0;
         for (int seed = 0; seed < SeedsWithoutALoss; seed++)
         {
-            Assert.Null(Schedule.FindLostPage(new FanOut(), seed));
+            FanOut fanOut = new();
+            Assert.Null(Schedule.FindLostPage(fanOut, seed));
+            completions += fanOut.Completions;
         }
 
-        Assert.True(Schedule.Completions - before > SeedsWithoutALoss, "The schedules hardly ever complete an image: they show nothing.");
+        Assert.True(completions > SeedsWithoutALoss, "The schedules hardly ever complete an image: they show nothing.");
     }
 
     [Fact]

@@ -17,9 +17,6 @@ internal sealed class Schedule
         fanOut.Interleave = () => fanOut.GuestWrites(random.Next(FanOut.Pages));
     }
 
-    /// <summary>Images that were complete, over all schedules: shows that the search reaches what it looks for.</summary>
-    public static long Completions { get; private set; }
-
     /// <summary>Runs one schedule.</summary>
     /// <param name="fanOut">A new one.</param>
     /// <param name="seed">Replays the same schedule.</param>
@@ -125,7 +122,7 @@ internal sealed class Schedule
         {
             // The target would be allowed to run now. A guest that does not really stand still writes on before that.
             fanOut.GuestWrites(random.Next(FanOut.Pages));
-            Completions++;
+            fanOut.Completions++;
             for (int page = 0; page < FanOut.Pages; page++)
             {
                 if (replica.Copied[page] != fanOut.Memory[page])
