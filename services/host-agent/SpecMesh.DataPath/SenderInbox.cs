@@ -5,7 +5,7 @@ namespace SpecMesh.DataPath;
 /// <summary>
 /// What the target says on one migration stream, read by a thread of its own, and the tasks that wait for it. Everything the target may say unasked is checked here.
 /// </summary>
-internal sealed class SenderInbox(RecordStream stream, ReplicaKey key, AcknowledgedRate rate)
+internal sealed class SenderInbox(RecordStream stream, ReplicaKey key, AcknowledgedRate rate, Action closeConnection)
 {
     private readonly Lock gate = new();
     private MigrationException? failure;
@@ -122,7 +122,9 @@ internal sealed class SenderInbox(RecordStream stream, ReplicaKey key, Acknowled
         }
         catch (MigrationException reason)
         {
+            // The sending thread may be blocked on a target that has just become useless: closing frees it.
             Fail(reason);
+            closeConnection();
         }
     }
 
