@@ -3,17 +3,11 @@ using SpecMesh.DataPath;
 namespace SpecMesh.Hypervisors.Tests;
 
 /// <summary>What every dirty log promises, tried on a guest that writes as fast as it can: an image that is kept up to date by the log alone equals the memory.</summary>
-public abstract class DirtyLogCompliance(HostUnderTest host) : IAsyncLifetime
+public abstract class DirtyLogCompliance(HostUnderTest host) : OnHost(host)
 {
     private const double Saturated = 1e9;
     private const long PageCount = 2048;
     private static readonly CancellationToken None = CancellationToken.None;
-
-    protected HostUnderTest Host { get; } = host;
-
-    public Task InitializeAsync() => Task.CompletedTask;
-
-    public async Task DisposeAsync() => await Host.DisposeAsync();
 
     [TrackerFact]
     public async Task no_page_is_lost_over_many_harvests_and_stops()

@@ -100,6 +100,7 @@ public sealed class HostUnderTest(DirtyTrackerChoice tracker) : IAsyncDisposable
     public static ProcessStartInfo Dotnet(string assembly, IEnumerable<string> arguments)
     {
         ProcessStartInfo info = new("dotnet") { RedirectStandardInput = true, RedirectStandardOutput = true };
+        info.Environment["DOTNET_EnableDiagnostics"] = "0";
         info.ArgumentList.Add(Path.Combine(AppContext.BaseDirectory, assembly));
         foreach (string argument in arguments)
         {
@@ -114,4 +115,14 @@ public sealed class HostUnderTest(DirtyTrackerChoice tracker) : IAsyncDisposable
         guests.Add(guest);
         return guest;
     }
+}
+
+/// <summary>Tests on a host of their own.</summary>
+public abstract class OnHost(HostUnderTest host) : IAsyncLifetime
+{
+    protected HostUnderTest Host { get; } = host;
+
+    public Task InitializeAsync() => Task.CompletedTask;
+
+    public async Task DisposeAsync() => await Host.DisposeAsync();
 }

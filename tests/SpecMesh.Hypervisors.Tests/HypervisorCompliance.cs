@@ -4,15 +4,9 @@ using SpecMesh.DataPath;
 namespace SpecMesh.Hypervisors.Tests;
 
 /// <summary>What every hypervisor driver promises. A driver joins by a class that names its host.</summary>
-public abstract class HypervisorCompliance(HostUnderTest host) : IAsyncLifetime
+public abstract class HypervisorCompliance(HostUnderTest host) : OnHost(host)
 {
     private static readonly CancellationToken None = CancellationToken.None;
-
-    protected HostUnderTest Host { get; } = host;
-
-    public Task InitializeAsync() => Task.CompletedTask;
-
-    public async Task DisposeAsync() => await Host.DisposeAsync();
 
     [TrackerFact]
     public async Task a_guest_is_built_paused_and_has_done_nothing()
