@@ -4,6 +4,7 @@ using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 using SpecMesh.Contracts;
+using SpecMesh.FailureMonitor;
 using SpecMesh.HostAgent;
 using SpecMesh.Hosting;
 using SpecMesh.Placement;
@@ -29,6 +30,7 @@ internal static class EmbeddedSystem
         ProgressFeed progress = new();
         builder.AddSpecMesh("placement", ContractCatalogue.All, ContractJson.Options).AddPlacement();
         builder.AddSpecMesh("replication-policy", ContractCatalogue.All, ContractJson.Options).AddReplicationPolicy();
+        builder.AddSpecMesh("failure-monitor", ContractCatalogue.All, ContractJson.Options).AddFailureMonitor();
         MeshBuilder mesh = builder.AddSpecMesh("host-agent", ContractCatalogue.All, ContractJson.Options).AddProgressFeed(progress);
         builder.Services.AddSingleton<IOwnershipLog, InProcessOwnershipLog>();
         Dictionary<string, string> stateOf = new(StringComparer.Ordinal);
