@@ -61,11 +61,12 @@ internal sealed class SpecMeshOptionsValidator(MeshRegistry registry, IServicePr
         bool hasStore = options.HasStore;
         try
         {
+            services.GetRequiredService<EventTypes>();
             hasStore = services.GetService<IEventStore>() is not null;
         }
         catch (ArgumentException exception)
         {
-            errors.Add($"SpecMesh:Store: {exception.Message} It must be 'none', 'sqlite:PATH' or 'postgres://user:password@host:port/database'.");
+            errors.Add(exception.ParamName == "types" ? exception.Message : $"SpecMesh:Store is refused: {exception.Message}");
         }
 
         Range(errors, nameof(options.Prefetch), options.Prefetch, 1, 1000);
