@@ -48,7 +48,7 @@ public sealed record SpecMeshOptions
 }
 
 /// <summary>Checks the section <c>SpecMesh</c> together with what the services have registered, and names the setting in every error.</summary>
-internal sealed class SpecMeshOptionsValidator(MeshRegistry registry, IServiceProvider services) : IValidateOptions<SpecMeshOptions>
+internal sealed class SpecMeshOptionsValidator(MeshRegistry registry, IConfiguration configuration, IServiceProvider services) : IValidateOptions<SpecMeshOptions>
 {
     public ValidateOptionsResult Validate(string? name, SpecMeshOptions options)
     {
@@ -56,6 +56,11 @@ internal sealed class SpecMeshOptionsValidator(MeshRegistry registry, IServicePr
         if (options.Bus != SpecMeshOptions.MemoryBus && !BusUrl.TryParse(options.Bus, out _))
         {
             errors.Add($"SpecMesh:Bus is '{SecretMask.Mask(options.Bus)}'; it must be 'memory' or 'rabbitmq://user:password@host:port/vhost'.");
+        }
+
+        if (configuration[Observability.EndpointSetting] is { Length: > 0 } collector && !Uri.TryCreate(collector, UriKind.Absolute, out _))
+        {
+            errors.Add($"{Observability.EndpointSetting} is '{SecretMask.Mask(collector)}'; it must be an absolute URL.");
         }
 
         bool hasStore = options.HasStore;

@@ -141,7 +141,7 @@ public sealed class OutboxTests : IDisposable
     public async Task a_store_that_is_away_is_waited_for()
     {
         Guid id = Guid.NewGuid();
-        int outages = 6;
+        int outages = 4;
         await using Mesh mesh = await StartAsync(AddOnce, wrap: inner => new FaultyStore(inner)
         {
             BeforeCommit = _ =>
@@ -177,6 +177,39 @@ public sealed class OutboxTests : IDisposable
     }
 
     [Fact]
+    public async Task a_message_that_can_never_be_published_is_put_aside_and_holds_up_nothing()
+    {
+        Guid messageId = Guid.NewGuid();
+        await using (IEventStore older = StoreConnection.Open(folder.Store, new EventTypes([typeof(OtherVersionsMessage)], Counter.Json), TimeProvider.System))
+        {
+            await older.InitializeAsync(default);
+            await older.CommitAsync(new Commit("counting", [], [new OutgoingMessage(messageId, new OtherVersionsMessage("x"), "listeners", null)]), default);
+        }
+
+        Seen<UndeliverableMessage> aside = new();
+        await using Mesh mesh = await Mesh.StartAsync(
+            builder => builder
+                .Endpoint("counting_outbox_error", endpoint => endpoint.Receive<UndeliverableMessage>((message, _, _) =>
+                {
+                    aside.Add(message);
+                    return Task.CompletedTask;
+                }))
+                .Endpoint("adders", endpoint => endpoint.Handle<AddToCounter>(AddOnce))
+                .Endpoint("listeners", endpoint => endpoint.Receive<CounterChanged>((message, context, _) =>
+                {
+                    changed.Add((context.MessageId, message));
+                    return Task.CompletedTask;
+                })),
+            folder.Store);
+        await mesh.Bus.SendAsync("adders", new AddToCounter(Guid.NewGuid(), 21), default);
+
+        UndeliverableMessage undelivered = await aside.NextAsync();
+        Assert.Equal((messageId, "other_versions_message", "listeners"), (undelivered.MessageId, undelivered.Alias, undelivered.Destination));
+        Assert.Equal("x", undelivered.Body.GetProperty("text").GetString());
+        Assert.Equal(21, (await changed.NextAsync()).Message.Total);
+    }
+
+    [Fact]
     public async Task a_trace_goes_on_from_the_decision_to_the_handler_of_its_message()
     {
         using ActivityListener listener = new()
@@ -208,6 +241,8 @@ public sealed class OutboxTests : IDisposable
     }
 
     public void Dispose() => folder.Dispose();
+
+    private sealed record OtherVersionsMessage(string Text);
 
     /// <summary>Adds to a counter that has no events yet: an idempotent handler.</summary>
     private static async Task AddOnce(AddToCounter add, HandlerContext context, CancellationToken cancellationToken)

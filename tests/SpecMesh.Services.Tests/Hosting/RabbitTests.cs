@@ -1,5 +1,7 @@
 using System.Text;
 using System.Text.Json;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Diagnostics.HealthChecks;
 using RabbitMQ.Client;
 using RabbitMQ.Client.Exceptions;
 using SpecMesh.Hosting;
@@ -133,9 +135,11 @@ public sealed class RabbitTests(RabbitBroker broker) : IClassFixture<RabbitBroke
         {
             await using Mesh mesh = await StartAsync(late.Url);
             Task<CounterChanged> answer = Task.Run(async () => (await changed.NextAsync()).Message);
-            SagaRunner<Counter> runner = (SagaRunner<Counter>)mesh.Services.GetService(typeof(SagaRunner<Counter>))!;
+            SagaRunner<Counter> runner = mesh.Services.GetRequiredService<SagaRunner<Counter>>();
             await runner.HandleAsync(new AddToCounter(id, 8), default);
             Assert.NotNull(await mesh.Store.NextDueAsync("counting", default));
+            HealthReport before = await mesh.Services.GetRequiredService<HealthCheckService>().CheckHealthAsync();
+            Assert.NotEqual(HealthStatus.Healthy, before.Entries["bus"].Status);
 
             await late.StartAsync();
 

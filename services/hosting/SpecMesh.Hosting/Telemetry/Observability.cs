@@ -20,10 +20,10 @@ internal static class Observability
         builder.Services.AddHealthChecks()
             .AddCheck<StoreHealth>("store", tags: [MeshHealth.ReadyTag])
             .AddCheck<ViewHealth>("views", tags: [MeshHealth.ReadyTag]);
-        if (builder.Configuration[EndpointSetting] is { Length: > 0 } endpoint)
+        if (Uri.TryCreate(builder.Configuration[EndpointSetting], UriKind.Absolute, out Uri? endpoint))
         {
             builder.Services.AddSingleton<IHostedService>(provider =>
-                new TraceExport(new Uri(endpoint), service, provider.GetRequiredService<ILogger<TraceExport>>()));
+                new TraceExport(endpoint, service, provider.GetRequiredService<ILogger<TraceExport>>()));
         }
     }
 }
