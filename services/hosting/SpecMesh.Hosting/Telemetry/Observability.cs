@@ -29,7 +29,7 @@ internal static class Observability
         if (builder.Configuration[EndpointSetting] is { Length: > 0 } endpoint)
         {
             builder.Services.AddSingleton<IHostedService>(provider =>
-                new TraceExport(new Uri(endpoint), service, provider.GetRequiredService<ILogger<TraceExport>>()));
+                new TraceExport(endpoint, service, provider.GetRequiredService<ILogger<TraceExport>>()));
         }
     }
 }
