@@ -27,8 +27,11 @@ public static class ContractCatalogue
     /// <summary>Messages that a service sends to itself, later.</summary>
     public static IReadOnlyList<Type> Deadlines { get; } =
     [
-        typeof(SpecOpDeadline), typeof(CleanupDeadline), typeof(RetryDeadline), typeof(ReservationDeadline), typeof(HeartbeatDeadline),
+        typeof(SpecOpDeadline), typeof(ReplicaDeadline), typeof(CleanupDeadline), typeof(RetryDeadline), typeof(ReservationDeadline), typeof(HeartbeatDeadline),
     ];
+
+    /// <summary>Everything that the store and the bus may carry.</summary>
+    public static IReadOnlyList<Type> All => [.. Commands.Concat(Events).Concat(Deadlines).Concat(StoredEvents).Distinct()];
 
     /// <summary>Direct calls between an agent and replication-policy, and their answer.</summary>
     public static IReadOnlyList<Type> Calls { get; } =

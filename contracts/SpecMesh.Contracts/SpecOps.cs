@@ -168,3 +168,8 @@ public sealed record CleanupDeadline(Guid OperationId, int Attempt);
 /// <param name="OperationId">The operation.</param>
 /// <param name="Replica">The replica that failed.</param>
 public sealed record RetryDeadline(Guid OperationId, int Replica);
+
+/// <summary>Timer: a replica should have started by now; for a power-on, it should also have been built.</summary>
+/// <param name="OperationId">The operation.</param>
+/// <param name="Replica">The replica.</param>
+public sealed record ReplicaDeadline(Guid OperationId, int Replica);

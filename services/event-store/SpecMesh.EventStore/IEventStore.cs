@@ -4,7 +4,7 @@ namespace SpecMesh.EventStore;
 /// Event streams with optimistic appends, and the messages, deadlines and checkpoints that belong to the same transaction.
 /// PostgreSQL (in Marten's layout) and SQLite implement it; one compliance suite holds both to this text.
 /// </summary>
-public interface IEventStore
+public interface IEventStore : IAsyncDisposable
 {
     /// <summary>Creates what is missing in the database. Safe to call from several processes at once.</summary>
     Task InitializeAsync(CancellationToken cancellationToken);
@@ -38,7 +38,10 @@ public interface IEventStore
     /// <summary>Sequence number that the named subscription has handled; 0 for a new one.</summary>
     Task<long> ReadCheckpointAsync(string subscription, CancellationToken cancellationToken);
 
-    /// <summary>Completes soon after a commit of this process, or of another one as far as the store can tell, and at the latest after <paramref name="atMost"/>.</summary>
+    /// <summary>
+    /// Completes soon after a commit of this process, or of another one as far as the store can tell, and at the latest after <paramref name="atMost"/>. May complete early without any change.
+    /// Listens from the moment of the call: whoever calls it, then reads, and awaits it only when the read found nothing, misses no commit in between.
+    /// </summary>
     Task WaitForChangeAsync(TimeSpan atMost, CancellationToken cancellationToken);
 }
 

@@ -46,16 +46,26 @@ public sealed class PageBitmap(long pageCount)
     public void SetRange(long first, long count)
     {
         ArgumentOutOfRangeException.ThrowIfNegative(count);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan((ulong)count, (ulong)PageCount);
         ArgumentOutOfRangeException.ThrowIfGreaterThan((ulong)first, (ulong)(PageCount - count));
-        while (count > 0)
+        if (count == 0)
         {
-            int bit = (int)(first & 63);
-            int take = (int)Math.Min(64 - bit, count);
-            ulong mask = take == 64 ? ulong.MaxValue : ((1UL << take) - 1) << bit;
-            words[first >> 6] |= mask;
-            first += take;
-            count -= take;
+            return;
         }
+
+        int lowest = (int)(first >> 6);
+        int highest = (int)((first + count - 1) >> 6);
+        ulong fromFirst = ulong.MaxValue << (int)(first & 63);
+        ulong toLast = ulong.MaxValue >> (63 - (int)((first + count - 1) & 63));
+        if (lowest == highest)
+        {
+            words[lowest] |= fromFirst & toLast;
+            return;
+        }
+
+        words[lowest] |= fromFirst;
+        words.AsSpan(lowest + 1, highest - lowest - 1).Fill(ulong.MaxValue);
+        words[highest] |= toLast;
     }
 
     /// <summary>Sets every page.</summary>
@@ -72,48 +82,53 @@ public sealed class PageBitmap(long pageCount)
             throw new ArgumentException($"A bitmap of {other.PageCount} pages does not fit one of {PageCount}.", nameof(other));
         }
 
-        for (int i = 0; i < words.Length; i++)
+        Span<ulong> into = words;
+        ReadOnlySpan<ulong> from = other.words;
+        int i = 0;
+        for (; i <= into.Length - Vector<ulong>.Count; i += Vector<ulong>.Count)
         {
-            words[i] |= other.words[i];
+            (new Vector<ulong>(into[i..]) | new Vector<ulong>(from[i..])).CopyTo(into[i..]);
+        }
+
+        for (; i < into.Length; i++)
+        {
+            into[i] |= from[i];
         }
     }
 
     /// <summary>First set run of pages at or after <paramref name="from"/>, at most <paramref name="limit"/> long; a count of 0 when there is none.</summary>
     public (long First, int Count) NextRun(long from, int limit)
     {
-        long first = NextSet(from);
-        if (first < 0)
+        long first = Next(from, 0);
+        if (first >= PageCount)
         {
             return (PageCount, 0);
         }
 
-        long end = first + 1;
-        long stop = Math.Min(PageCount, first + limit);
-        while (end < stop && this[end])
-        {
-            end++;
-        }
-
+        long end = Math.Min(Next(first + 1, ulong.MaxValue), Math.Min(PageCount, first + limit));
         return (first, (int)(end - first));
     }
 
-    private long NextSet(long from)
+    /// <summary>First page at or after <paramref name="from"/> that is set (<paramref name="flip"/> 0) or clear (<paramref name="flip"/> all ones); at least <see cref="PageCount"/> when there is none.</summary>
+    private long Next(long from, ulong flip)
     {
-        if (from >= PageCount)
+        int index = (int)(from >> 6);
+        if (index >= words.Length)
         {
-            return -1;
+            return PageCount;
         }
 
-        int index = (int)(from >> 6);
-        ulong word = words[index] & (ulong.MaxValue << (int)(from & 63));
-        while (word == 0)
+        ulong word = (words[index] ^ flip) & (ulong.MaxValue << (int)(from & 63));
+        if (word == 0)
         {
-            if (++index == words.Length)
+            int skipped = words.AsSpan(index + 1).IndexOfAnyExcept(flip);
+            if (skipped < 0)
             {
-                return -1;
+                return PageCount;
             }
 
-            word = words[index];
+            index += 1 + skipped;
+            word = words[index] ^ flip;
         }
 
         return ((long)index << 6) + BitOperations.TrailingZeroCount(word);

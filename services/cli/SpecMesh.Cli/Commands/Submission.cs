@@ -1,5 +1,4 @@
 using System.CommandLine;
-using SpecMesh.Cli.Http;
 using SpecMesh.Contracts;
 
 namespace SpecMesh.Cli.Commands;

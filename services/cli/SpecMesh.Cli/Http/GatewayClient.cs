@@ -9,17 +9,6 @@ using SpecMesh.Contracts;
 
 namespace SpecMesh.Cli.Http;
 
-/// <summary>One operation to ask for over HTTP. Absent fields are left to the service's defaults.</summary>
-public sealed record OperationRequest(
-    OperationKind Kind,
-    string VmId,
-    int? Sq = null,
-    IReadOnlyList<string>? Targets = null,
-    CostLimits? Cost = null,
-    string? TargetChoice = null,
-    string? Manager = null,
-    VmDefinition? Vm = null);
-
 /// <summary>One event of an operation's event stream, as the gateway sends it.</summary>
 /// <param name="Version">Position in the event stream, from 1.</param>
 /// <param name="Alias">Type of the event: <c>replica_ready</c>.</param>

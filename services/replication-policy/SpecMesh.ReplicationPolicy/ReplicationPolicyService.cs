@@ -1,0 +1,31 @@
+using SpecMesh.Hosting;
+
+namespace SpecMesh.ReplicationPolicy;
+
+/// <summary>The map of the service: what it listens to and what it answers.</summary>
+public static class ReplicationPolicyService
+{
+    /// <summary>Queue of the service, and name of its outbox.</summary>
+    public const string Name = "replication-policy";
+
+    /// <summary>The saga of the operations, the ownership calls and the views.</summary>
+    public static MeshBuilder AddReplicationPolicy(this MeshBuilder mesh)
+    {
+        mesh.Services.AddOptions<AgentAccessOptions>().Bind(mesh.Configuration.GetSection("SpecMesh")).ValidateOnStart();
+        mesh.Services.AddSingleton<Microsoft.Extensions.Options.IValidateOptions<AgentAccessOptions>, AgentAccessValidator>();
+        mesh.Services.AddSingleton<Ownership>();
+        mesh.AddSpecOpSaga();
+        return mesh.AddDirectory();
+    }
+
+    /// <summary>The HTTP side: operations and machines for the gateway, ownership for the agents.</summary>
+    public static void MapReplicationPolicy(this IEndpointRouteBuilder app)
+    {
+        app.MapSubmitOperation();
+        app.MapCancelOperation();
+        app.MapReadOperations();
+        app.MapOperationEvents();
+        app.MapReadVms();
+        app.MapOwnership();
+    }
+}

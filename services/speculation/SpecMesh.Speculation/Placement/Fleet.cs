@@ -1,0 +1,40 @@
+using System.Collections.Immutable;
+using SpecMesh.Contracts;
+
+namespace SpecMesh.Speculation.Placement;
+
+/// <summary>All hosts as one placement decision sees them.</summary>
+/// <param name="Hosts">By id, in the order of the ids.</param>
+/// <param name="Suspected">Why a host is suspected, by its id.</param>
+public sealed record Fleet(ImmutableSortedDictionary<string, HostState> Hosts, ImmutableDictionary<string, Reason> Suspected)
+{
+    /// <summary>No hosts.</summary>
+    public static Fleet Empty { get; } = new(
+        ImmutableSortedDictionary.Create<string, HostState>(StringComparer.Ordinal),
+        ImmutableDictionary.Create<string, Reason>(StringComparer.Ordinal));
+
+    /// <summary>The same hosts with one of them as it is now.</summary>
+    public Fleet With(HostState host) => this with { Hosts = Hosts.SetItem(host.HostId, host) };
+
+    /// <summary>The fleet after a decision's events.</summary>
+    public Fleet Evolve(PlacementDecision decision)
+    {
+        Fleet fleet = this;
+        foreach ((string hostId, IReadOnlyList<object> events) in decision.EventsByHost)
+        {
+            HostState before = fleet.Hosts.GetValueOrDefault(hostId) ?? HostState.Unknown(hostId);
+            fleet = fleet.With(events.Aggregate(before, HostState.Evolve));
+        }
+
+        return fleet;
+    }
+}
+
+/// <summary>A decision about several hosts at once: all of it becomes durable, or nothing.</summary>
+/// <param name="EventsByHost">Records to append to each <c>host-{id}</c>, in order. Hosts that nothing happens to are absent.</param>
+/// <param name="Effects">Messages that leave through the outbox, in order.</param>
+public sealed record PlacementDecision(IReadOnlyDictionary<string, IReadOnlyList<object>> EventsByHost, IReadOnlyList<Effect> Effects)
+{
+    /// <summary>Nothing happens.</summary>
+    public static PlacementDecision Nothing { get; } = new(ImmutableDictionary<string, IReadOnlyList<object>>.Empty, []);
+}

@@ -1,0 +1,72 @@
+using SpecMesh.Contracts;
+
+namespace SpecMesh.Speculation.SpecOps;
+
+/// <summary>What an agent finds of one guest when it starts again: the guest's own tag, its state, and what the journal says.</summary>
+/// <param name="VmId">The machine.</param>
+/// <param name="HostId">This host.</param>
+/// <param name="State">How the guest stands.</param>
+/// <param name="ShellOf">The operation and replica that the guest was built for, as its tag says; null when it has none.</param>
+/// <param name="ShellEpoch">Epoch that the shell was built in.</param>
+/// <param name="Vote">The vote that the journal holds for this guest; null when none was given. It is looked at on tagged guests too: who won once may be voted away later.</param>
+public sealed record FoundGuest(string VmId, string HostId, GuestState State, (Guid OperationId, int Replica)? ShellOf, int ShellEpoch, JournaledVote? Vote);
+
+/// <summary>A vote as it lies in the journal of a source.</summary>
+public sealed record JournaledVote(Guid OperationId, int Replica, string TargetHostId, int Epoch, long OwnershipVersion, int Incarnation, string Digest);
+
+/// <summary>What to do with a guest that was found.</summary>
+public enum RecoveryAction
+{
+    /// <summary>It runs and it may.</summary>
+    Adopt,
+
+    /// <summary>It is ours and stands still: let it run.</summary>
+    Resume,
+
+    /// <summary>The event stream names another host, or the replica lost: destroy it.</summary>
+    Destroy,
+
+    /// <summary>A vote is out: append a refusal, then decide again.</summary>
+    RefuseFirst,
+
+    /// <summary>Undecided, or nothing is known: leave the guest as it is, and decide again when the event stream says more.</summary>
+    Keep,
+}
+
+/// <summary>After a crash an agent reads its journal and the event stream before it touches any guest.</summary>
+public static class Recovery
+{
+    /// <summary>Decides about one guest.</summary>
+    public static (RecoveryAction Action, Reason Reason) Decide(FoundGuest guest, OwnershipView view)
+    {
+        bool committedHere = guest.ShellOf is not { } shell || (view.OwnerOperationId == shell.OperationId && view.OwnerReplica == shell.Replica);
+        if (view.OwnerHostId == guest.HostId && committedHere)
+        {
+            return DecideOwned(guest, view);
+        }
+
+        bool undecided = guest.ShellOf is { } waiting && view.OpenOperationId == waiting.OperationId && view.Epoch == guest.ShellEpoch;
+        return undecided
+            ? (RecoveryAction.Keep, new Reason("undecided", "The operation is open and has no winner yet."))
+            : (RecoveryAction.Destroy, new Reason("not-owner", $"The operation is over, and {view.OwnerHostId ?? "nobody"} owns {guest.VmId}."));
+    }
+
+    private static (RecoveryAction, Reason) DecideOwned(FoundGuest guest, OwnershipView view)
+    {
+        if (guest.State == GuestState.Running)
+        {
+            return (RecoveryAction.Adopt, new Reason("owner", "This host owns the machine and runs it."));
+        }
+
+        if (guest.ShellOf is null && guest.Vote is { } old && old.Epoch < view.Epoch)
+        {
+            // The machine was voted away and has come back as another guest, so this one is its past.
+            return (RecoveryAction.Destroy, new Reason("old-copy", $"The machine has been owned elsewhere since this copy was voted for, in epoch {old.Epoch}.", old.Epoch, view.Epoch));
+        }
+
+        bool voteIsOut = guest.Vote is { } vote && vote.Epoch == view.Epoch && vote.OwnershipVersion >= view.Version;
+        return voteIsOut
+            ? (RecoveryAction.RefuseFirst, new Reason("vote-out", "A vote was given and may still win."))
+            : (RecoveryAction.Resume, new Reason("owner", "This host owns the machine, and no vote can win any more."));
+    }
+}

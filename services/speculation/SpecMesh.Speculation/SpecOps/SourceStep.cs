@@ -1,0 +1,136 @@
+using SpecMesh.Contracts;
+using SpecMesh.Speculation.Costs;
+
+namespace SpecMesh.Speculation.SpecOps;
+
+/// <summary>One step of the source in the making: its state so far, and the moves that several inputs share.</summary>
+internal sealed class SourceStep(SourceState state, SourceLimits limits, DateTimeOffset now)
+{
+    private readonly List<SourceEffect> effects = [];
+
+    public SourceState State { get; set; } = state;
+
+    public SourceLimits Limits { get; } = limits;
+
+    public DateTimeOffset Now { get; } = now;
+
+    public IReadOnlyList<SourceEffect> Effects => effects;
+
+    public void Do(SourceEffect effect) => effects.Add(effect);
+
+    /// <summary>A live replica; null when it never joined or has ended.</summary>
+    public SourceReplica? Find(int number) => State.Replicas.TryGetValue(number, out SourceReplica? replica) && !replica.Ended ? replica : null;
+
+    public void Put(SourceReplica replica) => State = State with { Replicas = State.Replicas.SetItem(replica.Replica, replica) };
+
+    public string HostOf(int number) => State.Replicas[number].Command.TargetHostId;
+
+    public ReplicaCounters CountersOf(int number) => State.Replicas[number].Counters;
+
+    /// <summary>The next round, or none while the guest is suspended for a sibling: the tail goes to the candidate alone.</summary>
+    public void ContinueOrWait(int number)
+    {
+        if (Find(number) is not { Connected: true } replica)
+        {
+            return;
+        }
+
+        bool copying = State.Phase == SourcePhase.Copying;
+        Put(replica with { Waiting = !copying });
+        if (copying)
+        {
+            Do(new SourceEffect.RunRound(number));
+        }
+    }
+
+    /// <summary>The guest runs and may be suspended again: every replica that waited goes on.</summary>
+    public void ContinueAllThatWait()
+    {
+        foreach (SourceReplica waiting in State.Live.Where(replica => replica.Waiting).ToList())
+        {
+            ContinueOrWait(waiting.Replica);
+        }
+    }
+
+    /// <summary>True when a cost policy ended the replica. The last live replica is kept, and a replica whose vote is out is not judged.</summary>
+    public bool JudgeCost(int number, ReplicaCounters counters)
+    {
+        bool voted = State.Candidate == number && State.Phase is SourcePhase.Journaling or SourcePhase.Voted or SourcePhase.Refusing;
+        if (voted || State.Live.Count() <= 1 || Find(number) is not { } replica)
+        {
+            return false;
+        }
+
+        CostVerdict verdict = CostPolicies.Judge(replica.Command.Cost, counters);
+        if (!verdict.Abort)
+        {
+            return false;
+        }
+
+        End(number, new ReplicaAborted(State.OperationId, number, State.Epoch, replica.Command.TargetHostId, verdict.Reason!, counters));
+        ResumeIfCandidateIsGone();
+        return true;
+    }
+
+    /// <summary>A fault ended the replica.</summary>
+    public void Fail(int number, Reason reason)
+    {
+        End(number, new ReplicaFailed(State.OperationId, number, State.Epoch, HostOf(number), reason, CountersOf(number)));
+        ResumeIfCandidateIsGone();
+    }
+
+    /// <summary>Ends a replica and tells the operation so.</summary>
+    public void End(int number, object message)
+    {
+        Reason reason = message switch
+        {
+            ReplicaAborted aborted => aborted.Reason,
+            ReplicaFailed failed => failed.Reason,
+            ReplicaCancelled cancelled => cancelled.Reason,
+            _ => throw new InvalidOperationException($"{message.GetType().Name} does not end a replica."),
+        };
+        Put(State.Replicas[number] with { Ended = true, Waiting = false });
+        Do(new SourceEffect.CloseStream(number, reason));
+        Do(new SourceEffect.Report(message));
+    }
+
+    /// <summary>Before the vote the source may resume freely; while the suspension is under way it waits for its end.</summary>
+    public void ResumeIfCandidateIsGone()
+    {
+        if (State.Phase == SourcePhase.Finishing && State.Candidate is { } candidate && Find(candidate) is null)
+        {
+            Resume();
+        }
+    }
+
+    /// <summary>Lets the guest run again: a new incarnation, for which no image is valid.</summary>
+    public void Resume()
+    {
+        double stoodStillMs = State.SuspendedAt is { } since ? (Now - since).TotalMilliseconds : 0;
+        State = State with
+        {
+            Phase = SourcePhase.Resuming,
+            Incarnation = State.Incarnation + 1,
+            Candidate = null,
+            CandidateReason = null,
+            SuspendedAt = null,
+            VotedAt = null,
+            Digest = "",
+            DowntimeMs = State.DowntimeMs + stoodStillMs,
+        };
+        Do(new SourceEffect.ResumeGuest(State.Incarnation));
+    }
+
+    /// <summary>Tries to end the vote. The answer decides; without one the same append is tried again.</summary>
+    public void Refuse(Reason reason)
+    {
+        if (State.Phase == SourcePhase.Refusing)
+        {
+            return;
+        }
+
+        SourceEffect.AppendRefusal append = new(State.OwnershipVersion, reason);
+        State = State with { Phase = SourcePhase.Refusing, Unanswered = append };
+        Do(append);
+    }
+}

@@ -1,0 +1,191 @@
+using SpecMesh.Contracts;
+
+namespace SpecMesh.Speculation.SpecOps;
+
+/// <summary>The race: replicas are placed, start, report and end.</summary>
+internal static class SpecOpRace
+{
+    /// <summary>The request for hosts that the n-th placement of an operation makes.</summary>
+    public static SelectTargets TargetsWanted(SpecOpAccepted accepted, int request, int count, IReadOnlyList<string> allowed, IEnumerable<string> tried)
+    {
+        List<string> excluded = accepted.SourceHostId is null ? [.. tried] : [accepted.SourceHostId, .. tried];
+        return new SelectTargets(accepted.OperationId, request, count, allowed, excluded, accepted.Vm.MemoryBytes, accepted.TargetChoice, AcceptFewer: true, accepted.DeadlineAt);
+    }
+
+    public static void Reserved(SpecOpDraft draft, TargetsReserved reserved)
+    {
+        if (reserved.Request < draft.State.AnsweredRequests)
+        {
+            return;
+        }
+
+        if (draft.State.Phase != SpecOpPhase.Racing)
+        {
+            draft.Publish(new ReleaseTargets(draft.OperationId, reserved.HostIds));
+            return;
+        }
+
+        Plan(draft, reserved.HostIds, reserved.Reason);
+    }
+
+    /// <summary>Numbers the replicas and tells their hosts to begin.</summary>
+    private static void Plan(SpecOpDraft draft, IReadOnlyList<string> hostIds, Reason reason)
+    {
+        int first = draft.State.Replicas.Count;
+        List<PlannedReplica> planned = [.. hostIds.Select((host, i) => new PlannedReplica(first + i, host))];
+        draft.Record(new ReplicasPlanned(draft.OperationId, planned, reason));
+        SpecOpAccepted op = draft.Accepted;
+        foreach (PlannedReplica replica in planned)
+        {
+            draft.Tell(replica.HostId, new StartReplica(
+                op.OperationId, replica.Replica, op.Epoch, op.Kind, op.VmId, replica.HostId, op.SourceHostId, op.Vm, op.OwnershipVersion, op.Cost));
+            draft.Later(StartLimitOf(op), new ReplicaDeadline(op.OperationId, replica.Replica));
+        }
+    }
+
+    public static void NoTargets(SpecOpDraft draft, TargetsRefused refused)
+    {
+        if (draft.State.Phase != SpecOpPhase.Racing || refused.Request < draft.State.AnsweredRequests)
+        {
+            return;
+        }
+
+        draft.Record(refused);
+        if (!draft.State.Live.Any())
+        {
+            SpecOpEnding.Fail(draft, "failure", refused.Reason);
+        }
+    }
+
+    public static void Started(SpecOpDraft draft, ReplicaStarted started)
+    {
+        if (!draft.State.Replicas.TryGetValue(started.Replica, out ReplicaState? replica) || started.Epoch != draft.Accepted.Epoch)
+        {
+            return;
+        }
+
+        if (!replica.IsLive)
+        {
+            SpecOpEnding.AskForCleanup(draft, replica);
+            return;
+        }
+
+        if (replica.Phase != ReplicaPhase.Planned)
+        {
+            return;
+        }
+
+        draft.Record(started);
+        SpecOpAccepted op = draft.Accepted;
+        if (op.SourceHostId is { } source && started.DataEndpoint is { } endpoint)
+        {
+            draft.Tell(source, new ConnectReplica(
+                op.OperationId, started.Replica, op.Epoch, op.VmId, source, replica.HostId, endpoint, op.OwnershipVersion, op.Cost));
+        }
+    }
+
+    public static void Rounds(SpecOpDraft draft, ReplicaRoundsReported report)
+    {
+        if (report.Epoch != draft.Accepted.Epoch)
+        {
+            return;
+        }
+
+        foreach (ReplicaRoundCompleted round in report.Rounds)
+        {
+            if (draft.State.Replicas.TryGetValue(round.Replica, out ReplicaState? replica) && round.Round > replica.LastRound && draft.State.Phase != SpecOpPhase.Settled)
+            {
+                draft.Record(round);
+            }
+        }
+    }
+
+    public static void Ready(SpecOpDraft draft, ReplicaReady ready)
+    {
+        if (draft.State.Replicas.TryGetValue(ready.Replica, out ReplicaState? replica) && replica.IsLive && ready.Epoch == draft.Accepted.Epoch
+            && (replica.ReadyIncarnation is not { } before || ready.Incarnation > before))
+        {
+            draft.Record(ready);
+        }
+    }
+
+    /// <summary>A replica ended without winning. When it was the last one, the manager says how to go on.</summary>
+    public static void Ended(SpecOpDraft draft, int number, int epoch, object ended)
+    {
+        if (!draft.State.Replicas.TryGetValue(number, out ReplicaState? replica) || !replica.IsLive || epoch != draft.Accepted.Epoch)
+        {
+            return;
+        }
+
+        if (draft.Facts.Ownership.OwnerReplica == number && SpecOpEnding.ActOnCommit(draft))
+        {
+            return;
+        }
+
+        draft.Record(ended);
+        SpecOpEnding.AskForCleanup(draft, draft.State.Replicas[number]);
+        if (draft.State.Phase != SpecOpPhase.Racing || draft.State.Live.Any() || SpecOpEnding.ActOnCommit(draft))
+        {
+            return;
+        }
+
+        React(draft, draft.State.Replicas[number]);
+    }
+
+    /// <summary>The target had its time to start (or, for a power-on, to be built).</summary>
+    public static void ReplicaDue(SpecOpDraft draft, ReplicaDeadline due)
+    {
+        if (!draft.State.Replicas.TryGetValue(due.Replica, out ReplicaState? replica) || !replica.IsLive)
+        {
+            return;
+        }
+
+        SpecOpAccepted op = draft.Accepted;
+        if (replica.Phase == ReplicaPhase.Planned)
+        {
+            Reason silent = new("not-started", $"{replica.HostId} did not prepare the replica in time.", null, StartLimitOf(op).TotalSeconds);
+            Ended(draft, due.Replica, op.Epoch, new ReplicaFailed(op.OperationId, due.Replica, op.Epoch, replica.HostId, silent, replica.Counters));
+        }
+        else if (op.Kind == OperationKind.PowerOn && draft.State.Live.Count() > 1)
+        {
+            Reason slow = new("timeout", "The replica took longer than the workload allows.", null, op.Cost.TimeoutSeconds);
+            Ended(draft, due.Replica, op.Epoch, new ReplicaAborted(op.OperationId, due.Replica, op.Epoch, replica.HostId, slow, replica.Counters));
+        }
+    }
+
+    /// <summary>
+    /// The back-off is over: the same server again, on the reservation that the operation has held there since its first attempt. Placement is not asked, because
+    /// a manager that retries blindly must not do better than it would by itself.
+    /// </summary>
+    public static void Retry(SpecOpDraft draft, RetryDeadline due)
+    {
+        bool retried = draft.State.Replicas.Count != due.Replica + 1;
+        if (draft.State.Phase != SpecOpPhase.Racing || retried || draft.State.Live.Any())
+        {
+            return;
+        }
+
+        string host = draft.State.Replicas[due.Replica].HostId;
+        Plan(draft, [host], new Reason("same-server-again", $"Attempt {due.Replica + 2} on {host}, after a pause.", due.Replica + 2, Managers.NaiveAttempts));
+    }
+
+    private static TimeSpan StartLimitOf(SpecOpAccepted op) =>
+        op.Kind == OperationKind.PowerOn ? TimeSpan.FromSeconds(op.Cost.TimeoutSeconds!.Value) : SpecOpDecider.StartLimit;
+
+    private static void React(SpecOpDraft draft, ReplicaState last)
+    {
+        SpecOpAccepted op = draft.Accepted;
+        switch (Managers.ByName[op.Manager].React(draft.State, last))
+        {
+            case Reaction.RetrySameServer retry:
+                draft.Later(retry.After, new RetryDeadline(op.OperationId, retry.FailedReplica));
+                break;
+            case Reaction.Repick:
+                draft.Publish(TargetsWanted(op, draft.State.AnsweredRequests, 1, op.Targets, draft.State.Replicas.Values.Select(replica => replica.HostId)));
+                break;
+            case Reaction.GiveUp giveUp:
+                SpecOpEnding.Fail(draft, "failure", giveUp.Reason);
+                break;
+        }
+    }
+}
