@@ -24,6 +24,8 @@ public sealed class UpTests
         Assert.Equal(UnixFileMode.UserRead | UnixFileMode.UserWrite, File.GetUnixFileMode(file.ApiKeyFile));
 
         IReadOnlyList<KnownProcess> children = up.Children();
+        // Twice, as it comes when a terminal and a program in between both send it.
+        ProcessTable.Signal(up.Pid, "INT");
         ProcessTable.Signal(up.Pid, "INT");
         (int status, _) = await up.EndAsync();
         Assert.Equal(0, status);
