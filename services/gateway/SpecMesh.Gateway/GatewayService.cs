@@ -1,5 +1,6 @@
 using Microsoft.AspNetCore.Authentication;
 using Microsoft.AspNetCore.Authorization;
+using SpecMesh.Hosting;
 
 namespace SpecMesh.Gateway;
 
@@ -23,12 +24,13 @@ public static class GatewayService
             kestrel.AddServerHeader = false;
             kestrel.Limits.MaxRequestBodySize = BodyLimit.DrainedBytes;
         });
+        builder.AddSpecMeshTelemetry("gateway");
         builder.Services.AddSingleton(options);
         builder.Services.AddSingleton<ApiKeyRing>();
         builder.Services.AddProblems();
         builder.Services.AddRequestRate(options);
         builder.Services.AddAuthentication(ApiKeyAuthentication.SchemeName).AddScheme<AuthenticationSchemeOptions, ApiKeyAuthentication>(ApiKeyAuthentication.SchemeName, null);
-        builder.Services.AddAuthorizationBuilder().SetFallbackPolicy(new AuthorizationPolicyBuilder().RequireAuthenticatedUser().Build());
+        builder.Services.AddAuthorizationBuilder().SetFallbackPolicy(new AuthorizationPolicyBuilder().RequireAssertion(MayCall).Build());
         builder.Services.AddReverseProxy().LoadFromMemory(PublicRoutes.Routes(), PublicRoutes.Clusters(options)).AddTransforms(ClientHeader.Add).AddTransforms(Problems.FillEmptyRefusals);
         return builder;
     }
@@ -36,6 +38,7 @@ public static class GatewayService
     /// <summary>The pipeline, outermost first.</summary>
     public static WebApplication UseGateway(this WebApplication app)
     {
+        app.MapSpecMesh();
         app.UseExceptionHandler();
         app.UseStatusCodePages();
         app.UseRouting();
@@ -45,10 +48,13 @@ public static class GatewayService
         app.UseMiddleware<BodyLimit>();
         app.MapReverseProxy();
         app.MapOpenApiDocument();
-        app.MapGet("/health/live", () => "live").AllowAnonymous().WithMetadata(new ProbeMetadata());
-        app.MapGet("/health/ready", () => "ready").AllowAnonymous().WithMetadata(new ProbeMetadata());
         GatewayOptions options = app.Services.GetRequiredService<GatewayOptions>();
         Log.Routing(app.Logger, options.ReplicationPolicyUrl, options.PlacementUrl, string.Join(", ", options.ApiKeys.Select(key => key.Name).Distinct()));
         return app;
     }
+    /// <summary>Probes have no keys, and must not be refused because a client behind the same address is busy.</summary>
+    internal static bool IsProbe(HttpContext context) => context.Request.Path.StartsWithSegments("/health");
+
+    private static bool MayCall(AuthorizationHandlerContext context) =>
+        context.User.Identity is { IsAuthenticated: true } || (context.Resource is HttpContext http && IsProbe(http));
 }

@@ -9,7 +9,7 @@ internal static class RequestRate
     public static IServiceCollection AddRequestRate(this IServiceCollection services, GatewayOptions options) => services.AddRateLimiter(limiter =>
     {
         limiter.RejectionStatusCode = StatusCodes.Status429TooManyRequests;
-        limiter.GlobalLimiter = PartitionedRateLimiter.Create<HttpContext, string>(context => IsExempt(context)
+        limiter.GlobalLimiter = PartitionedRateLimiter.Create<HttpContext, string>(context => GatewayService.IsProbe(context)
             ? RateLimitPartition.GetNoLimiter(string.Empty)
             : RateLimitPartition.GetFixedWindowLimiter(WhoCalls(context), _ => new FixedWindowRateLimiterOptions
             {
@@ -33,10 +33,4 @@ internal static class RequestRate
 
     private static string WhoCalls(HttpContext context) =>
         context.User.Identity?.Name is { } name ? $"client {name}" : $"address {context.Connection.RemoteIpAddress}";
-
-    /// <summary>Probes must not be refused because a client behind the same address is busy.</summary>
-    private static bool IsExempt(HttpContext context) => context.GetEndpoint()?.Metadata.GetMetadata<ProbeMetadata>() is not null;
 }
-
-/// <summary>Marks health endpoints.</summary>
-internal sealed class ProbeMetadata;

@@ -63,7 +63,8 @@ internal static class Handshake
         return session;
     }
 
-    private static byte[] WriteHello(ReplicaIdentity identity, byte[] nonce)
+    /// <summary>The payload of a hello.</summary>
+    public static byte[] WriteHello(ReplicaIdentity identity, byte[] nonce)
     {
         byte[] vmId = Encoding.UTF8.GetBytes(identity.VmId);
         ArgumentOutOfRangeException.ThrowIfGreaterThan(vmId.Length, ReplicaIdentity.MaxVmIdBytes);

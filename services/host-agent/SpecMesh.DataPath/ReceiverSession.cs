@@ -114,6 +114,7 @@ internal sealed class ReceiverSession(MigrationReceiver receiver, RecordStream r
 
         // A finish that was interrupted leaves pages without the end of their round; they are in the image all the same.
         (roundPages, roundZeroPages) = (0, 0);
+        Acknowledge();
         incarnation = newIncarnation;
         receiver.Move(ReceiverState.Receiving);
         receiver.Emit(new ImageVoided(newIncarnation));

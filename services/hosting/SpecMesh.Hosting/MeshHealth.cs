@@ -6,6 +6,7 @@ using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Routing;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Diagnostics.HealthChecks;
+using Microsoft.Extensions.Hosting;
 using SpecMesh.EventStore;
 
 namespace SpecMesh.Hosting;
@@ -15,6 +16,16 @@ public static class MeshHealth
 {
     /// <summary>Tag of the health checks that readiness asks; a service may add its own.</summary>
     public const string ReadyTag = "ready";
+
+    /// <summary>
+    /// Adds health, metrics and traces alone, for a process that takes no part in the bus and has no store. <see cref="MapSpecMesh"/> maps them; a process that calls
+    /// <see cref="SpecMeshHosting.AddSpecMesh"/> has them already.
+    /// </summary>
+    public static void AddSpecMeshTelemetry(this IHostApplicationBuilder builder, string service)
+    {
+        ArgumentException.ThrowIfNullOrWhiteSpace(service);
+        Observability.AddTelemetry(builder, service);
+    }
 
     /// <summary>
     /// Maps <c>/health/live</c> (the process answers), <c>/health/ready</c> (the bus is connected, the store answers, every view has caught up; 503 otherwise)

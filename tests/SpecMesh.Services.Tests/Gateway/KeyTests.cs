@@ -85,4 +85,16 @@ public class KeyTests
 
         Assert.Equal(HttpStatusCode.OK, (await gateway.SendAsync(HttpMethod.Get, path, key: null)).StatusCode);
     }
+
+    [Fact]
+    public async Task metrics_count_requests_and_need_a_key()
+    {
+        await using RunningGateway gateway = await RunningGateway.StartAsync();
+        await gateway.SendAsync(HttpMethod.Get, "/v1/hosts");
+
+        await ProblemAssert.IsAsync(await gateway.SendAsync(HttpMethod.Get, "/metrics", key: null), HttpStatusCode.Unauthorized, "Authorization");
+        string metrics = await (await gateway.SendAsync(HttpMethod.Get, "/metrics")).Content.ReadAsStringAsync();
+
+        Assert.Contains(metrics.Split('\n'), line => line.StartsWith("http_server_request_duration", StringComparison.Ordinal) && line.Contains("/v1/hosts", StringComparison.Ordinal));
+    }
 }

@@ -5,7 +5,7 @@ namespace SpecMesh.Speculation.Tests.SpecOps;
 /// <summary>DESIGN section 7: "Invariants, each with a test and in the model". Thousands of schedules of one operation, each from its seed.</summary>
 public sealed class ScheduleTests(ITestOutputHelper output)
 {
-    private const int Schedules = 5000;
+    private const int Schedules = 4000;
 
     [Fact]
     public void every_schedule_has_at_most_one_runner_and_ends_with_nothing_left_behind()

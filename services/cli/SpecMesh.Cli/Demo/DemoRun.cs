@@ -119,6 +119,7 @@ internal sealed class DemoRun(DemoSystem system, DemoOptions options, DemoScreen
         using IDisposable? table = show ? screen.Follow(() => state, system.Progress) : null;
         while (state.Phase is not (SpecOpPhase.Settled or SpecOpPhase.Refused))
         {
+            Task changed = system.Store.WaitForChangeAsync(TimeSpan.FromMilliseconds(100), cancellationToken);
             IReadOnlyList<StoredEvent> page = await system.Store.ReadStreamAsync(stream, version, 500, cancellationToken);
             foreach (StoredEvent stored in page)
             {
@@ -132,7 +133,7 @@ internal sealed class DemoRun(DemoSystem system, DemoOptions options, DemoScreen
 
             if (page.Count == 0)
             {
-                await system.Store.WaitForChangeAsync(TimeSpan.FromMilliseconds(100), cancellationToken);
+                await changed;
             }
         }
 

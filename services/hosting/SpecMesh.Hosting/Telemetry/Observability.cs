@@ -15,15 +15,21 @@ internal static class Observability
 
     public static void Add(IHostApplicationBuilder builder, string service)
     {
-        builder.Services.AddMetrics();
-        builder.Services.AddSingleton<MetricsCollector>();
+        AddTelemetry(builder, service);
         builder.Services.AddHealthChecks()
             .AddCheck<StoreHealth>("store", tags: [MeshHealth.ReadyTag])
             .AddCheck<ViewHealth>("views", tags: [MeshHealth.ReadyTag]);
+    }
+
+    public static void AddTelemetry(IHostApplicationBuilder builder, string service)
+    {
+        builder.Services.AddMetrics();
+        builder.Services.AddSingleton<MetricsCollector>();
+        builder.Services.AddHealthChecks();
         if (builder.Configuration[EndpointSetting] is { Length: > 0 } endpoint)
         {
             builder.Services.AddSingleton<IHostedService>(provider =>
-                new TraceExport(new Uri(endpoint), service, provider.GetRequiredService<ILogger<TraceExport>>()));
+                new TraceExport(endpoint, service, provider.GetRequiredService<ILogger<TraceExport>>()));
         }
     }
 }

@@ -1,0 +1,364 @@
+using System.Net;
+using System.Net.Sockets;
+
+namespace SpecMesh.DataPath.Tests;
+
+/// <summary>Peers that have not proved themselves, and targets that are not what they say.</summary>
+public sealed class HostilePeerTests
+{
+    [Theory]
+    [InlineData("operation")]
+    [InlineData("replica")]
+    [InlineData("epoch")]
+    [InlineData("machine")]
+    [InlineData("memory")]
+    [InlineData("token")]
+    public async Task a_source_with_the_wrong_token_or_the_token_of_something_else_is_turned_away(string lie)
+    {
+        await using Doorstep door = new();
+        ReplicaIdentity other = Lie(door.Identity, lie);
+        byte[] token = lie == "token" ? new byte[ReplicaToken.Bytes] : Doorstep.TokenOf(other);
+
+        // It says who it is truthfully, with a token that it was given for something else ...
+        await MustBeTurnedAwayAsync(door, door.Identity, token);
+
+        // ... or claims to be what its token is for.
+        await MustBeTurnedAwayAsync(door, other, token);
+        await door.MustStillBeOpenAsync();
+    }
+
+    [Fact]
+    public void tokens_differ_in_every_field_that_they_are_bound_to()
+    {
+        ReplicaIdentity identity = new(new ReplicaKey(Guid.NewGuid(), 1, 2), "vm", 4096);
+        HashSet<string> tokens = [Convert.ToHexString(Doorstep.TokenOf(identity))];
+        string[] fields = ["operation", "replica", "epoch", "machine", "memory"];
+        Assert.All(fields, field => Assert.True(tokens.Add(Convert.ToHexString(Doorstep.TokenOf(Lie(identity, field))))));
+        byte[] otherKey = [.. Enumerable.Repeat((byte)1, 32)];
+        Assert.True(tokens.Add(Convert.ToHexString(ReplicaToken.Derive(otherKey, identity))));
+        Assert.Throws<ArgumentOutOfRangeException>(() => ReplicaToken.Derive(new byte[15], identity));
+    }
+
+    [Fact]
+    public async Task a_replayed_handshake_is_turned_away()
+    {
+        await using Doorstep door = new();
+        byte[] recorded = await RecordHandshakeAsync(door);
+        using Socket replay = door.Knock();
+        replay.Send(recorded);
+        Assert.Equal(MigrationFault.Unauthenticated, (await door.NextRefusalAsync()).Fault);
+    }
+
+    [Fact]
+    public async Task a_flipped_bit_in_any_byte_of_the_handshake_turns_the_source_away()
+    {
+        await using Doorstep door = new();
+        int length = Handshake.HelloBytes(5) + RecordFormat.HeaderBytes + ReplicaToken.Bytes + RecordFormat.HeaderBytes;
+        for (int offset = 0; offset < length; offset++)
+        {
+            using Socket socket = door.Knock();
+            RecordStream stream = new(new BitFlipper(socket, offset));
+            await Task.Run(() => Assert.Throws<MigrationException>(() => Handshake.Connect(stream, door.Identity, Doorstep.TokenOf(door.Identity))));
+            await door.NextRefusalAsync();
+        }
+
+        await door.MustStillBeOpenAsync();
+    }
+
+    [Fact]
+    public async Task pages_before_the_handshake_are_turned_away()
+    {
+        await using Doorstep door = new();
+        using Socket socket = door.Knock();
+        socket.Send(HostileSession.ValidRecords()[0]);
+        Assert.Equal(MigrationFault.Unauthenticated, (await door.NextRefusalAsync()).Fault);
+        await door.MustStillBeOpenAsync();
+    }
+
+    [Fact]
+    public async Task garbage_at_the_door_is_turned_away()
+    {
+        await using Doorstep door = new();
+        for (int seed = 0; seed < 100; seed++)
+        {
+            byte[] garbage = new byte[1 + new Random(seed).Next(500)];
+            new Random(seed).NextBytes(garbage);
+            using Socket socket = door.Knock();
+            socket.Send(garbage);
+            socket.Shutdown(SocketShutdown.Send);
+            await door.NextRefusalAsync();
+        }
+
+        await door.MustStillBeOpenAsync();
+    }
+
+    [Fact]
+    public async Task a_second_source_is_turned_away_and_the_first_goes_on()
+    {
+        await using Race race = new(pages: 64);
+        Target target = await race.JoinAsync();
+        ReplicaIdentity identity = race.Identity(0);
+        MigrationSenderOptions second = new(race.Listener.Endpoint, identity, Race.Token(identity), race.Owner, race.Guest, TimeProvider.System);
+        await Assert.ThrowsAsync<MigrationException>(() => MigrationSender.ConnectAsync(second, Race.Deadline()));
+        race.Suspend(0);
+        await target.Sender.FinishAsync(0, Race.Deadline());
+        target.MustEqual(race.Guest);
+    }
+
+    [Fact]
+    public async Task a_source_that_says_nothing_is_turned_away_after_the_deadline()
+    {
+        await using Doorstep door = new(handshakeTimeout: TimeSpan.FromMilliseconds(100));
+        using Socket silent = door.Knock();
+        Assert.Equal(MigrationFault.TimedOut, (await door.NextRefusalAsync()).Fault);
+        Assert.True(HasEnded(silent));
+    }
+
+    [Fact]
+    public async Task a_source_that_drips_bytes_is_turned_away_after_the_deadline()
+    {
+        await using Doorstep door = new(handshakeTimeout: TimeSpan.FromMilliseconds(300));
+        using Socket slow = door.Knock();
+        Task<MigrationException> refusal = door.NextRefusalAsync();
+        byte[] hello = HostileSession.Control(RecordType.Hello, 0, new byte[Handshake.HelloBytes(0)]);
+        try
+        {
+            // A byte at a time, and never the last one: no single read fails, only the whole is late.
+            for (int i = 0; i < hello.Length - 1; i++)
+            {
+                slow.Send(hello.AsSpan(i, 1));
+            }
+        }
+        catch (SocketException)
+        {
+            // On a busy machine the deadline may come before the bytes are sent.
+            Assert.True(HasEnded(slow));
+        }
+
+        Assert.Equal(MigrationFault.TimedOut, (await refusal).Fault);
+    }
+
+    [Fact]
+    public async Task only_so_many_strangers_are_let_in_at_once()
+    {
+        await using Doorstep door = new(maxUnproven: 2);
+        using Socket one = door.Knock(), two = door.Knock(), three = door.Knock();
+        Assert.Contains("2 connections", (await door.NextRefusalAsync()).Message, StringComparison.Ordinal);
+        one.Dispose();
+        Assert.Equal(MigrationFault.ConnectionLost, (await door.NextRefusalAsync()).Fault);
+    }
+
+    [Fact]
+    public async Task a_target_without_the_token_gets_no_page()
+    {
+        using Socket impostor = new(SocketType.Stream, ProtocolType.Tcp);
+        impostor.Bind(new IPEndPoint(IPAddress.Loopback, 0));
+        impostor.Listen();
+        SimulatedGuest guest = HostileSession.MakeGuest();
+        ReplicaIdentity identity = new(new ReplicaKey(Guid.NewGuid(), 0, 1), "vm", guest.MemoryBytes);
+        DirtyLogOwner owner = new(guest, guest.PageCount, TimeProvider.System, TimeSpan.Zero);
+        Task<MigrationSender> connecting = MigrationSender.ConnectAsync(
+            new MigrationSenderOptions((IPEndPoint)impostor.LocalEndPoint!, identity, Doorstep.TokenOf(identity), owner, guest, TimeProvider.System), Race.Deadline());
+        using Socket accepted = await impostor.AcceptAsync(Race.Deadline());
+        accepted.Send(HostileSession.Control(RecordType.Challenge, 0, new byte[ReplicaToken.NonceBytes + ReplicaToken.Bytes]));
+        Assert.Equal(MigrationFault.Unauthenticated, (await Assert.ThrowsAsync<MigrationException>(() => connecting)).Fault);
+        Assert.Equal(0, guest.Starts);
+    }
+
+    [Fact]
+    public async Task a_source_gives_up_on_a_target_that_does_not_answer()
+    {
+        using Socket silent = new(SocketType.Stream, ProtocolType.Tcp);
+        silent.Bind(new IPEndPoint(IPAddress.Loopback, 0));
+        silent.Listen();
+        SimulatedGuest guest = HostileSession.MakeGuest();
+        ReplicaIdentity identity = new(new ReplicaKey(Guid.NewGuid(), 0, 1), "vm", guest.MemoryBytes);
+        DirtyLogOwner owner = new(guest, guest.PageCount, TimeProvider.System, TimeSpan.Zero);
+        MigrationSenderOptions options = new((IPEndPoint)silent.LocalEndPoint!, identity, Doorstep.TokenOf(identity), owner, guest, TimeProvider.System) { HandshakeTimeout = TimeSpan.FromMilliseconds(100) };
+        Assert.Equal(MigrationFault.TimedOut, (await Assert.ThrowsAsync<MigrationException>(() => MigrationSender.ConnectAsync(options, Race.Deadline()))).Fault);
+    }
+
+    [Theory]
+    [InlineData("ready unasked")]
+    [InlineData("voided unasked")]
+    [InlineData("resumed unasked")]
+    [InlineData("refused unasked")]
+    [InlineData("acknowledges too much")]
+    [InlineData("speaks as a source")]
+    public async Task a_target_that_says_what_it_cannot_know_ends_the_migration_stream(string what)
+    {
+        await using Doorstep door = new();
+        SimulatedGuest guest = HostileSession.MakeGuest();
+        DirtyLogOwner owner = new(guest, guest.PageCount, TimeProvider.System, TimeSpan.Zero);
+        (MigrationSender sender, RecordStream target, Socket socket) = await ConnectToProvenTargetAsync(door.Identity, owner, guest);
+        using Socket closing = socket;
+        await using MigrationSender disposing = sender;
+        Task<RoundResult> round = sender.RunRoundAsync(Race.Deadline());
+        switch (what)
+        {
+            case "ready unasked":
+                target.Write(RecordType.Ready, ReadyOf(door.Identity, 0));
+                break;
+            case "voided unasked":
+                target.Write(RecordType.Voided, new byte[4]);
+                break;
+            case "resumed unasked":
+                target.Write(RecordType.Resumed, new byte[4]);
+                break;
+            case "refused unasked":
+                target.Write(RecordType.Refused, []);
+                break;
+            case "acknowledges too much":
+                target.Write(RecordType.Ack, AckOf(long.MaxValue, 1));
+                break;
+            default:
+                target.Write(RecordType.RoundEnd, new byte[RoundEnd.Bytes]);
+                break;
+        }
+
+        Assert.Equal(MigrationFault.OutOfOrder, (await Assert.ThrowsAsync<MigrationException>(() => round)).Fault);
+    }
+
+    [Fact]
+    public async Task a_target_that_is_ready_with_another_digest_is_not_believed()
+    {
+        await using Doorstep door = new();
+        SimulatedGuest guest = HostileSession.MakeGuest();
+        DirtyLogOwner owner = new(guest, guest.PageCount, TimeProvider.System, TimeSpan.Zero);
+        (MigrationSender sender, RecordStream target, Socket socket) = await ConnectToProvenTargetAsync(door.Identity, owner, guest);
+        using Socket closing = socket;
+        await using MigrationSender disposing = sender;
+        owner.BeginSuspend(0);
+        owner.FinalHarvest(0);
+        Task<ReadyResult> finish = sender.FinishAsync(0, Race.Deadline());
+        target.AllowData();
+        await Task.Run(() =>
+        {
+            while (target.Read() != RecordType.Complete)
+            {
+            }
+        });
+        target.Write(RecordType.Ready, ReadyOf(door.Identity, digest: 12345));
+        Assert.Equal(MigrationFault.DigestMismatch, (await Assert.ThrowsAsync<MigrationException>(() => finish)).Fault);
+    }
+
+    /// <summary>The other end has closed, in order or not.</summary>
+    private static bool HasEnded(Socket socket)
+    {
+        try
+        {
+            return socket.Receive(new byte[1]) == 0;
+        }
+        catch (SocketException reset)
+        {
+            return reset.SocketErrorCode is SocketError.ConnectionReset or SocketError.Shutdown or SocketError.ConnectionAborted;
+        }
+    }
+
+    private static byte[] ReadyOf(ReplicaIdentity identity, ulong digest)
+    {
+        byte[] body = new byte[Ready.Bytes];
+        new Ready(identity.Key.OperationId, identity.Key.Replica, 0, digest).Write(body);
+        return body;
+    }
+
+    private static byte[] AckOf(long bytes, int rounds)
+    {
+        byte[] body = new byte[Ack.Bytes];
+        new Ack(bytes, rounds).Write(body);
+        return body;
+    }
+
+    /// <summary>A sender whose target has the token, and is played by the test.</summary>
+    private static async Task<(MigrationSender Sender, RecordStream Target, Socket Socket)> ConnectToProvenTargetAsync(ReplicaIdentity identity, DirtyLogOwner owner, SimulatedGuest guest)
+    {
+        using Socket listener = new(SocketType.Stream, ProtocolType.Tcp);
+        listener.Bind(new IPEndPoint(IPAddress.Loopback, 0));
+        listener.Listen();
+        Task<MigrationSender> connecting = MigrationSender.ConnectAsync(
+            new MigrationSenderOptions((IPEndPoint)listener.LocalEndPoint!, identity, Doorstep.TokenOf(identity), owner, guest, TimeProvider.System), Race.Deadline());
+        Socket socket = await listener.AcceptAsync(Race.Deadline());
+        RecordStream target = new(new NetworkStream(socket));
+        await Task.Run(() => Handshake.Accept<object>(target, _ => identity, _ => (identity, Doorstep.TokenOf(identity))));
+        target.Write(RecordType.Welcome, []);
+        return (await connecting, target, socket);
+    }
+
+    /// <summary>A liar does not mind that the target's proof does not fit its token.</summary>
+    private static async Task MustBeTurnedAwayAsync(Doorstep door, ReplicaIdentity claimed, byte[] token)
+    {
+        using Socket socket = door.Knock();
+        RecordStream stream = new(new NetworkStream(socket));
+        byte[] nonce = new byte[ReplicaToken.NonceBytes];
+        await Task.Run(() =>
+        {
+            stream.Write(RecordType.Hello, Handshake.WriteHello(claimed, nonce));
+            try
+            {
+                stream.Read(RecordType.Challenge);
+                stream.Write(RecordType.Proof, ReplicaToken.ProveSource(token, nonce, stream.Payload[..ReplicaToken.NonceBytes]));
+            }
+            catch (MigrationException closed)
+            {
+                Assert.Equal(MigrationFault.ConnectionLost, closed.Fault);
+            }
+        });
+        Assert.Equal(MigrationFault.Unauthenticated, (await door.NextRefusalAsync()).Fault);
+    }
+
+    private static ReplicaIdentity Lie(ReplicaIdentity identity, string about) => about switch
+    {
+        "operation" => identity with { Key = identity.Key with { OperationId = Guid.NewGuid() } },
+        "replica" => identity with { Key = identity.Key with { Replica = identity.Key.Replica + 1 } },
+        "epoch" => identity with { Key = identity.Key with { Epoch = identity.Key.Epoch - 1 } },
+        "machine" => identity with { VmId = identity.VmId + "x" },
+        "memory" => identity with { MemoryBytes = identity.MemoryBytes * 2 },
+        _ => identity,
+    };
+
+    /// <summary>Everything that an honest source sends up to its welcome.</summary>
+    private static async Task<byte[]> RecordHandshakeAsync(Doorstep door)
+    {
+        using MemoryStream sent = new();
+        using Socket socket = door.Knock();
+        RecordStream stream = new(new Recorder(socket, sent));
+        ReplicaIdentity again = door.Identity with { Key = door.Identity.Key with { Replica = 99 } };
+        MigrationReceiver first = door.Listener.Expect(again, Doorstep.TokenOf(again), HostileSession.MakeShell());
+        await Task.Run(() => Handshake.Connect(stream, again, Doorstep.TokenOf(again)));
+        await first.DisposeAsync();
+        door.Listener.Expect(again, Doorstep.TokenOf(again), HostileSession.MakeShell());
+        return sent.ToArray();
+    }
+
+    private sealed class Recorder(Socket socket, MemoryStream sent) : NetworkStream(socket)
+    {
+        public override void Write(ReadOnlySpan<byte> buffer)
+        {
+            sent.Write(buffer);
+            base.Write(buffer);
+        }
+    }
+
+    private sealed class BitFlipper(Socket socket, int offset) : NetworkStream(socket)
+    {
+        private int written;
+
+        public override void Write(ReadOnlySpan<byte> buffer)
+        {
+            byte[] copy = buffer.ToArray();
+            if (offset >= written && offset < written + copy.Length)
+            {
+                copy[offset - written] ^= 1;
+            }
+
+            written += copy.Length;
+            base.Write(copy);
+
+            // A flipped length makes the target wait for bytes that will never come; the source has said all that it will.
+            if (offset < written)
+            {
+                Socket.Shutdown(SocketShutdown.Send);
+            }
+        }
+    }
+}
