@@ -56,8 +56,8 @@ public sealed class HostilePeerTests
         for (int offset = 0; offset < length; offset++)
         {
             using Socket socket = door.Knock();
-            RecordStream stream = new(new BitFlipper(socket, offset));
-            await Task.Run(() => Assert.Throws<MigrationException>(() => Handshake.Connect(stream, door.Identity, Doorstep.TokenOf(door.Identity))));
+            RecordConnection records = new(new BitFlipper(socket, offset));
+            await Task.Run(() => Assert.Throws<MigrationException>(() => Handshake.Connect(records, door.Identity, Doorstep.TokenOf(door.Identity))));
             await door.NextRefusalAsync();
         }
 
@@ -164,15 +164,15 @@ public sealed class HostilePeerTests
     private static async Task MustBeTurnedAwayAsync(Doorstep door, ReplicaIdentity claimed, byte[] token)
     {
         using Socket socket = door.Knock();
-        RecordStream stream = new(new NetworkStream(socket));
+        RecordConnection records = new(new NetworkStream(socket));
         byte[] nonce = new byte[ReplicaToken.NonceBytes];
         await Task.Run(() =>
         {
-            stream.Write(RecordType.Hello, Handshake.WriteHello(claimed, nonce));
+            records.Write(RecordType.Hello, Handshake.WriteHello(claimed, nonce));
             try
             {
-                stream.Read(RecordType.Challenge);
-                stream.Write(RecordType.Proof, ReplicaToken.ProveSource(token, nonce, stream.Payload[..ReplicaToken.NonceBytes]));
+                records.Read(RecordType.Challenge);
+                records.Write(RecordType.Proof, ReplicaToken.ProveSource(token, nonce, records.Payload[..ReplicaToken.NonceBytes]));
             }
             catch (MigrationException closed)
             {
@@ -197,10 +197,10 @@ public sealed class HostilePeerTests
     {
         using MemoryStream sent = new();
         using Socket socket = door.Knock();
-        RecordStream stream = new(new Recorder(socket, sent));
+        RecordConnection records = new(new Recorder(socket, sent));
         ReplicaIdentity again = door.Identity with { Key = door.Identity.Key with { Replica = 99 } };
         MigrationReceiver first = door.Listener.Expect(again, Doorstep.TokenOf(again), HostileSession.MakeShell());
-        await Task.Run(() => Handshake.Connect(stream, again, Doorstep.TokenOf(again)));
+        await Task.Run(() => Handshake.Connect(records, again, Doorstep.TokenOf(again)));
         await first.DisposeAsync();
         door.Listener.Expect(again, Doorstep.TokenOf(again), HostileSession.MakeShell());
         return sent.ToArray();

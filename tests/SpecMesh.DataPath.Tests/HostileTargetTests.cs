@@ -48,7 +48,7 @@ public sealed class HostileTargetTests
         await using Doorstep door = new();
         SimulatedGuest guest = HostileSession.MakeGuest();
         DirtyLogOwner owner = new(guest, guest.PageCount, TimeProvider.System, TimeSpan.Zero);
-        (MigrationSender sender, RecordStream target, Socket socket) = await ConnectToProvenTargetAsync(door.Identity, owner, guest);
+        (MigrationSender sender, RecordConnection target, Socket socket) = await ConnectToProvenTargetAsync(door.Identity, owner, guest);
         using Socket closing = socket;
         await using MigrationSender disposing = sender;
         Task<RoundResult> round = sender.RunRoundAsync(Race.Deadline());
@@ -83,7 +83,7 @@ public sealed class HostileTargetTests
         await using Doorstep door = new();
         SimulatedGuest guest = HostileSession.MakeGuest();
         DirtyLogOwner owner = new(guest, guest.PageCount, TimeProvider.System, TimeSpan.Zero);
-        (MigrationSender sender, RecordStream target, Socket socket) = await ConnectToProvenTargetAsync(door.Identity, owner, guest);
+        (MigrationSender sender, RecordConnection target, Socket socket) = await ConnectToProvenTargetAsync(door.Identity, owner, guest);
         using Socket closing = socket;
         await using MigrationSender disposing = sender;
         owner.BeginSuspend(0);
@@ -115,7 +115,7 @@ public sealed class HostileTargetTests
     }
 
     /// <summary>A sender whose target has the token, and is played by the test.</summary>
-    private static async Task<(MigrationSender Sender, RecordStream Target, Socket Socket)> ConnectToProvenTargetAsync(ReplicaIdentity identity, DirtyLogOwner owner, SimulatedGuest guest)
+    private static async Task<(MigrationSender Sender, RecordConnection Target, Socket Socket)> ConnectToProvenTargetAsync(ReplicaIdentity identity, DirtyLogOwner owner, SimulatedGuest guest)
     {
         using Socket listener = new(SocketType.Stream, ProtocolType.Tcp);
         listener.Bind(new IPEndPoint(IPAddress.Loopback, 0));
@@ -123,7 +123,7 @@ public sealed class HostileTargetTests
         Task<MigrationSender> connecting = MigrationSender.ConnectAsync(
             new MigrationSenderOptions((IPEndPoint)listener.LocalEndPoint!, identity, Doorstep.TokenOf(identity), owner, guest, TimeProvider.System), Race.Deadline());
         Socket socket = await listener.AcceptAsync(Race.Deadline());
-        RecordStream target = new(new NetworkStream(socket));
+        RecordConnection target = new(new NetworkStream(socket));
         await Task.Run(() => Handshake.Accept<object>(target, _ => identity, _ => (identity, Doorstep.TokenOf(identity))));
         target.Write(RecordType.Welcome, []);
         return (await connecting, target, socket);
