@@ -50,9 +50,9 @@ internal sealed class Doorstep : IAsyncDisposable
         Assert.True(Shell.Bytes.SequenceEqual(HostileSession.MakeShell().Bytes));
         Assert.Equal(ReceiverState.Waiting, Receiver.State);
         using Socket socket = Knock();
-        RecordStream stream = new(new NetworkStream(socket));
-        await Task.Run(() => Handshake.Connect(stream, Identity, TokenOf(Identity)));
-        Assert.IsType<StreamConnected>(await Receiver.Events.ReadAsync(Race.Deadline()));
+        RecordConnection records = new(new NetworkStream(socket));
+        await Task.Run(() => Handshake.Connect(records, Identity, TokenOf(Identity)));
+        Assert.IsType<SourceConnected>(await Receiver.Events.ReadAsync(Race.Deadline()));
     }
 
     public async ValueTask DisposeAsync() => await Listener.DisposeAsync();

@@ -1,9 +1,8 @@
-using System.Net;
 using System.Net.Sockets;
 
 namespace SpecMesh.DataPath.Tests;
 
-/// <summary>Peers that have not proved themselves, and targets that are not what they say.</summary>
+/// <summary>Peers that have not proved themselves.</summary>
 public sealed class HostilePeerTests
 {
     [Theory]
@@ -57,8 +56,8 @@ public sealed class HostilePeerTests
         for (int offset = 0; offset < length; offset++)
         {
             using Socket socket = door.Knock();
-            RecordStream stream = new(new BitFlipper(socket, offset));
-            await Task.Run(() => Assert.Throws<MigrationException>(() => Handshake.Connect(stream, door.Identity, Doorstep.TokenOf(door.Identity))));
+            RecordConnection records = new(new BitFlipper(socket, offset));
+            await Task.Run(() => Assert.Throws<MigrationException>(() => Handshake.Connect(records, door.Identity, Doorstep.TokenOf(door.Identity))));
             await door.NextRefusalAsync();
         }
 
@@ -148,100 +147,6 @@ public sealed class HostilePeerTests
         Assert.Equal(MigrationFault.ConnectionLost, (await door.NextRefusalAsync()).Fault);
     }
 
-    [Fact]
-    public async Task a_target_without_the_token_gets_no_page()
-    {
-        using Socket impostor = new(SocketType.Stream, ProtocolType.Tcp);
-        impostor.Bind(new IPEndPoint(IPAddress.Loopback, 0));
-        impostor.Listen();
-        SimulatedGuest guest = HostileSession.MakeGuest();
-        ReplicaIdentity identity = new(new ReplicaKey(Guid.NewGuid(), 0, 1), "vm", guest.MemoryBytes);
-        DirtyLogOwner owner = new(guest, guest.PageCount, TimeProvider.System, TimeSpan.Zero);
-        Task<MigrationSender> connecting = MigrationSender.ConnectAsync(
-            new MigrationSenderOptions((IPEndPoint)impostor.LocalEndPoint!, identity, Doorstep.TokenOf(identity), owner, guest, TimeProvider.System), Race.Deadline());
-        using Socket accepted = await impostor.AcceptAsync(Race.Deadline());
-        accepted.Send(HostileSession.Control(RecordType.Challenge, 0, new byte[ReplicaToken.NonceBytes + ReplicaToken.Bytes]));
-        Assert.Equal(MigrationFault.Unauthenticated, (await Assert.ThrowsAsync<MigrationException>(() => connecting)).Fault);
-        Assert.Equal(0, guest.Starts);
-    }
-
-    [Fact]
-    public async Task a_source_gives_up_on_a_target_that_does_not_answer()
-    {
-        using Socket silent = new(SocketType.Stream, ProtocolType.Tcp);
-        silent.Bind(new IPEndPoint(IPAddress.Loopback, 0));
-        silent.Listen();
-        SimulatedGuest guest = HostileSession.MakeGuest();
-        ReplicaIdentity identity = new(new ReplicaKey(Guid.NewGuid(), 0, 1), "vm", guest.MemoryBytes);
-        DirtyLogOwner owner = new(guest, guest.PageCount, TimeProvider.System, TimeSpan.Zero);
-        MigrationSenderOptions options = new((IPEndPoint)silent.LocalEndPoint!, identity, Doorstep.TokenOf(identity), owner, guest, TimeProvider.System) { HandshakeTimeout = TimeSpan.FromMilliseconds(100) };
-        Assert.Equal(MigrationFault.TimedOut, (await Assert.ThrowsAsync<MigrationException>(() => MigrationSender.ConnectAsync(options, Race.Deadline()))).Fault);
-    }
-
-    [Theory]
-    [InlineData("ready unasked")]
-    [InlineData("voided unasked")]
-    [InlineData("resumed unasked")]
-    [InlineData("refused unasked")]
-    [InlineData("acknowledges too much")]
-    [InlineData("speaks as a source")]
-    public async Task a_target_that_says_what_it_cannot_know_ends_the_migration_stream(string what)
-    {
-        await using Doorstep door = new();
-        SimulatedGuest guest = HostileSession.MakeGuest();
-        DirtyLogOwner owner = new(guest, guest.PageCount, TimeProvider.System, TimeSpan.Zero);
-        (MigrationSender sender, RecordStream target, Socket socket) = await ConnectToProvenTargetAsync(door.Identity, owner, guest);
-        using Socket closing = socket;
-        await using MigrationSender disposing = sender;
-        Task<RoundResult> round = sender.RunRoundAsync(Race.Deadline());
-        switch (what)
-        {
-            case "ready unasked":
-                target.Write(RecordType.Ready, ReadyOf(door.Identity, 0));
-                break;
-            case "voided unasked":
-                target.Write(RecordType.Voided, new byte[4]);
-                break;
-            case "resumed unasked":
-                target.Write(RecordType.Resumed, new byte[4]);
-                break;
-            case "refused unasked":
-                target.Write(RecordType.Refused, []);
-                break;
-            case "acknowledges too much":
-                target.Write(RecordType.Ack, AckOf(long.MaxValue, 1));
-                break;
-            default:
-                target.Write(RecordType.RoundEnd, new byte[RoundEnd.Bytes]);
-                break;
-        }
-
-        Assert.Equal(MigrationFault.OutOfOrder, (await Assert.ThrowsAsync<MigrationException>(() => round)).Fault);
-    }
-
-    [Fact]
-    public async Task a_target_that_is_ready_with_another_digest_is_not_believed()
-    {
-        await using Doorstep door = new();
-        SimulatedGuest guest = HostileSession.MakeGuest();
-        DirtyLogOwner owner = new(guest, guest.PageCount, TimeProvider.System, TimeSpan.Zero);
-        (MigrationSender sender, RecordStream target, Socket socket) = await ConnectToProvenTargetAsync(door.Identity, owner, guest);
-        using Socket closing = socket;
-        await using MigrationSender disposing = sender;
-        owner.BeginSuspend(0);
-        owner.FinalHarvest(0);
-        Task<ReadyResult> finish = sender.FinishAsync(0, Race.Deadline());
-        target.AllowData();
-        await Task.Run(() =>
-        {
-            while (target.Read() != RecordType.Complete)
-            {
-            }
-        });
-        target.Write(RecordType.Ready, ReadyOf(door.Identity, digest: 12345));
-        Assert.Equal(MigrationFault.DigestMismatch, (await Assert.ThrowsAsync<MigrationException>(() => finish)).Fault);
-    }
-
     /// <summary>The other end has closed, in order or not.</summary>
     private static bool HasEnded(Socket socket)
     {
@@ -255,48 +160,19 @@ public sealed class HostilePeerTests
         }
     }
 
-    private static byte[] ReadyOf(ReplicaIdentity identity, ulong digest)
-    {
-        byte[] body = new byte[Ready.Bytes];
-        new Ready(identity.Key.OperationId, identity.Key.Replica, 0, digest).Write(body);
-        return body;
-    }
-
-    private static byte[] AckOf(long bytes, int rounds)
-    {
-        byte[] body = new byte[Ack.Bytes];
-        new Ack(bytes, rounds).Write(body);
-        return body;
-    }
-
-    /// <summary>A sender whose target has the token, and is played by the test.</summary>
-    private static async Task<(MigrationSender Sender, RecordStream Target, Socket Socket)> ConnectToProvenTargetAsync(ReplicaIdentity identity, DirtyLogOwner owner, SimulatedGuest guest)
-    {
-        using Socket listener = new(SocketType.Stream, ProtocolType.Tcp);
-        listener.Bind(new IPEndPoint(IPAddress.Loopback, 0));
-        listener.Listen();
-        Task<MigrationSender> connecting = MigrationSender.ConnectAsync(
-            new MigrationSenderOptions((IPEndPoint)listener.LocalEndPoint!, identity, Doorstep.TokenOf(identity), owner, guest, TimeProvider.System), Race.Deadline());
-        Socket socket = await listener.AcceptAsync(Race.Deadline());
-        RecordStream target = new(new NetworkStream(socket));
-        await Task.Run(() => Handshake.Accept<object>(target, _ => identity, _ => (identity, Doorstep.TokenOf(identity))));
-        target.Write(RecordType.Welcome, []);
-        return (await connecting, target, socket);
-    }
-
     /// <summary>A liar does not mind that the target's proof does not fit its token.</summary>
     private static async Task MustBeTurnedAwayAsync(Doorstep door, ReplicaIdentity claimed, byte[] token)
     {
         using Socket socket = door.Knock();
-        RecordStream stream = new(new NetworkStream(socket));
+        RecordConnection records = new(new NetworkStream(socket));
         byte[] nonce = new byte[ReplicaToken.NonceBytes];
         await Task.Run(() =>
         {
-            stream.Write(RecordType.Hello, Handshake.WriteHello(claimed, nonce));
+            records.Write(RecordType.Hello, Handshake.WriteHello(claimed, nonce));
             try
             {
-                stream.Read(RecordType.Challenge);
-                stream.Write(RecordType.Proof, ReplicaToken.ProveSource(token, nonce, stream.Payload[..ReplicaToken.NonceBytes]));
+                records.Read(RecordType.Challenge);
+                records.Write(RecordType.Proof, ReplicaToken.ProveSource(token, nonce, records.Payload[..ReplicaToken.NonceBytes]));
             }
             catch (MigrationException closed)
             {
@@ -321,10 +197,10 @@ public sealed class HostilePeerTests
     {
         using MemoryStream sent = new();
         using Socket socket = door.Knock();
-        RecordStream stream = new(new Recorder(socket, sent));
+        RecordConnection records = new(new Recorder(socket, sent));
         ReplicaIdentity again = door.Identity with { Key = door.Identity.Key with { Replica = 99 } };
         MigrationReceiver first = door.Listener.Expect(again, Doorstep.TokenOf(again), HostileSession.MakeShell());
-        await Task.Run(() => Handshake.Connect(stream, again, Doorstep.TokenOf(again)));
+        await Task.Run(() => Handshake.Connect(records, again, Doorstep.TokenOf(again)));
         await first.DisposeAsync();
         door.Listener.Expect(again, Doorstep.TokenOf(again), HostileSession.MakeShell());
         return sent.ToArray();

@@ -23,7 +23,7 @@ internal sealed class HostileSession
     public List<ReceiverEvent> Events { get; } = [];
 
     /// <summary>What ended the session.</summary>
-    public StreamFailed Failure => Assert.IsType<StreamFailed>(Events[^1]);
+    public MigrationFailed Failure => Assert.IsType<MigrationFailed>(Events[^1]);
 
     public static SimulatedGuest MakeGuest()
     {
@@ -100,7 +100,7 @@ internal sealed class HostileSession
         Scripted connection = new([.. records.SelectMany(record => record)]);
         ReplicaIdentity identity = new(new ReplicaKey(Guid.Empty, 0, 7), "vm", session.shell.MemoryBytes);
         MigrationReceiver receiver = new(identity, new byte[ReplicaToken.Bytes], session.shell, new ReceiverFaults(), TimeProvider.System, _ => { });
-        Assert.True(receiver.TryClaim(new RecordStream(connection), () => { }));
+        Assert.True(receiver.TryClaim(new RecordConnection(connection), () => { }));
         long before = GC.GetAllocatedBytesForCurrentThread();
         receiver.Run(null);
         session.BytesAllocated = GC.GetAllocatedBytesForCurrentThread() - before;

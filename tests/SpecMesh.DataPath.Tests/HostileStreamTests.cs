@@ -175,7 +175,7 @@ public sealed class HostileStreamTests
     public void an_abort_text_cannot_forge_lines_in_a_log()
     {
         HostileSession session = HostileSession.Receive(HostileSession.Control(RecordType.Abort, 0, "gone\r\nroot logged in\u001b[2J"u8.ToArray()));
-        Assert.Equal("gone  root logged in [2J", Assert.IsType<StreamAborted>(session.Events[^1]).Reason);
+        Assert.Equal("gone  root logged in [2J", Assert.IsType<SourceAborted>(session.Events[^1]).Reason);
     }
 
     [Fact]
@@ -212,7 +212,7 @@ public sealed class HostileStreamTests
             }
 
             HostileSession session = HostileSession.Receive(records);
-            Assert.NotEqual(MigrationFault.MemoryFailed, (session.Events[^1] as StreamFailed)?.Fault);
+            Assert.NotEqual(MigrationFault.MemoryFailed, (session.Events[^1] as MigrationFailed)?.Fault);
             Assert.True(session.BytesAllocated < HostileSession.AllocationCap, $"seed {seed} allocated {session.BytesAllocated} bytes");
         }
     }

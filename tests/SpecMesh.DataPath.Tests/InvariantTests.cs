@@ -99,6 +99,18 @@ public sealed class InvariantTests
     }
 
     [Fact]
+    public void i4_a_new_suspend_needs_a_final_harvest_of_its_own_even_when_no_resume_was_told()
+    {
+        DirtyLogOwner owner = MakeOwner(new SimulatedGuest(16));
+        using PendingPages replica = Drained(owner);
+        owner.BeginSuspend(0);
+        owner.FinalHarvest(0);
+        Assert.True(owner.IsFinal(0) && replica.IsComplete(0));
+        owner.BeginSuspend(0);
+        Assert.False(owner.IsFinal(0) || replica.IsComplete(0));
+    }
+
+    [Fact]
     public void i4_a_final_harvest_of_another_incarnation_does_not_count()
     {
         DirtyLogOwner owner = MakeOwner(new SimulatedGuest(16));

@@ -67,7 +67,7 @@ public sealed class LoopbackTests
         Task<RoundResult> broken = dying.Sender.RunRoundAsync(Race.Deadline());
         Task<RoundResult> whole = sibling.Sender.RunRoundAsync(Race.Deadline());
         Assert.Equal(MigrationFault.ConnectionLost, (await Assert.ThrowsAsync<MigrationException>(() => broken)).Fault);
-        Assert.Equal(MigrationFault.Injected, (await dying.NextAsync<StreamFailed>()).Fault);
+        Assert.Equal(MigrationFault.Injected, (await dying.NextAsync<MigrationFailed>()).Fault);
         Assert.Equal(1024, (await whole).Pages);
         Assert.Equal(1024, dying.Sender.Progress.PendingPages);
         race.Suspend(0);
@@ -210,7 +210,7 @@ public sealed class LoopbackTests
         Target target = await race.JoinAsync();
         await target.Sender.RunRoundAsync(Race.Deadline());
         await target.Sender.AbortAsync("lost the race");
-        Assert.Equal("lost the race", (await target.NextAsync<StreamAborted>()).Reason);
+        Assert.Equal("lost the race", (await target.NextAsync<SourceAborted>()).Reason);
         Assert.Equal(ReceiverState.Ended, target.Receiver.State);
     }
 

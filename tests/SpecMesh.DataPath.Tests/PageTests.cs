@@ -123,7 +123,7 @@ public sealed class PageTests
             long sent = 0;
             for (long next = record.Fill(taken, 0); record.Pages > 0; next = record.Fill(taken, next))
             {
-                RecordStream reader = new(new MemoryStream(record.Seal(0).ToArray()));
+                RecordConnection reader = new(new MemoryStream(record.Seal(0).ToArray()));
                 reader.AllowData();
                 Assert.Equal(RecordType.Data, reader.Read());
                 Assert.Equal((record.Pages, record.ZeroPages), writer.Apply(reader.Descriptors, reader.Payload, reader.PageHashes));

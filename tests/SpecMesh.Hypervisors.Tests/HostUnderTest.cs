@@ -99,7 +99,7 @@ public sealed class HostUnderTest(DirtyTrackerChoice tracker) : IAsyncDisposable
 
     public static ProcessStartInfo Dotnet(string assembly, IEnumerable<string> arguments)
     {
-        ProcessStartInfo info = new("dotnet") { RedirectStandardInput = true, RedirectStandardOutput = true };
+        ProcessStartInfo info = new(Environment.ProcessPath!) { RedirectStandardInput = true, RedirectStandardOutput = true };
         info.Environment["DOTNET_EnableDiagnostics"] = "0";
         info.ArgumentList.Add(Path.Combine(AppContext.BaseDirectory, assembly));
         foreach (string argument in arguments)

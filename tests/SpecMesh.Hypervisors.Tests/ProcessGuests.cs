@@ -124,6 +124,18 @@ public sealed class ProcessGuests() : OnHost(new HostUnderTest(DirtyTrackerChoic
         Assert.Contains("without a dirty tracker", refusal.Message, StringComparison.Ordinal);
     }
 
+    /// <summary>A tracker that fails its self-test has its tests skipped. That must not hide a fault of ours, so only a kernel that refuses it may cause it.</summary>
+    [Theory]
+    [InlineData(DirtyTrackerChoice.PagemapScan)]
+    [InlineData(DirtyTrackerChoice.Userfaultfd)]
+    public async Task a_tracker_that_the_kernel_accepts_passes_its_self_test(DirtyTrackerChoice tracker)
+    {
+        HypervisorCapabilities found = await new ProcessHypervisor(new ProcessHypervisorOptions(Host.Folder, tracker)).ProbeAsync(None);
+
+        string? reason = Assert.Single(found.Trackers).Reason;
+        Assert.True(reason is null || reason.Contains("could not be built", StringComparison.Ordinal), reason);
+    }
+
     [Fact]
     public async Task the_probe_names_the_tracker_and_why_the_others_are_not_used()
     {

@@ -23,7 +23,7 @@ public sealed class MigrationReceiver : IAsyncDisposable
     private ReceiverState state;
     private Vote? openVote;
     private TaskCompletionSource? voteSettled;
-    private RecordStream? records;
+    private RecordConnection? records;
     private Action? close;
     private long bytesReceived;
 
@@ -45,7 +45,7 @@ public sealed class MigrationReceiver : IAsyncDisposable
     /// <summary>Which replica this is.</summary>
     public ReplicaIdentity Identity { get; }
 
-    /// <summary>What happens, in order. Completes after <see cref="StreamAborted"/>, <see cref="StreamFailed"/>, a resumed guest, or disposal.</summary>
+    /// <summary>What happens, in order. Completes after <see cref="SourceAborted"/>, <see cref="MigrationFailed"/>, a resumed guest, or disposal.</summary>
     public ChannelReader<ReceiverEvent> Events => events.Reader;
 
     /// <summary>Where the session stands. May be read by any thread.</summary>
@@ -107,7 +107,7 @@ public sealed class MigrationReceiver : IAsyncDisposable
     }
 
     /// <summary>Makes the session the property of a source that has proved itself. False when it has one already, or has ended.</summary>
-    internal bool TryClaim(RecordStream stream, Action closeConnection)
+    internal bool TryClaim(RecordConnection connection, Action closeConnection)
     {
         lock (gate)
         {
@@ -117,7 +117,7 @@ public sealed class MigrationReceiver : IAsyncDisposable
             }
 
             state = ReceiverState.Receiving;
-            records = stream;
+            records = connection;
             Volatile.Write(ref close, closeConnection);
             return true;
         }
@@ -133,7 +133,7 @@ public sealed class MigrationReceiver : IAsyncDisposable
             records!.AllowData();
             records.BeforeRead = new Throttle(faults, time, ended.Token).BeforeRead;
             records.Write(RecordType.Welcome, []);
-            Emit(new StreamConnected(peer));
+            Emit(new SourceConnected(peer));
             while (State != ReceiverState.Ended)
             {
                 last = session.Handle(records.Read());
@@ -225,7 +225,7 @@ public sealed class MigrationReceiver : IAsyncDisposable
     }
 
     /// <summary>Tells the source why its migration stream ends, where it is still there to be told.</summary>
-    private StreamFailed Explain(MigrationException failure)
+    private MigrationFailed Explain(MigrationException failure)
     {
         if (failure.Fault is not (MigrationFault.ConnectionLost or MigrationFault.Injected or MigrationFault.Aborted))
         {
@@ -235,11 +235,11 @@ public sealed class MigrationReceiver : IAsyncDisposable
             }
             catch (MigrationException lost)
             {
-                return new StreamFailed(failure.Fault, $"{failure.Message} The source could not be told: {lost.Message}");
+                return new MigrationFailed(failure.Fault, $"{failure.Message} The source could not be told: {lost.Message}");
             }
         }
 
-        return new StreamFailed(failure.Fault, failure.Message);
+        return new MigrationFailed(failure.Fault, failure.Message);
     }
 
     private void End(ReceiverEvent? last)

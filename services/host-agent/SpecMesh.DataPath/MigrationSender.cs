@@ -13,7 +13,7 @@ public sealed class MigrationSender : IAsyncDisposable
     private readonly SenderConnection connection = new();
     private readonly SemaphoreSlim command = new(1, 1);
     private readonly MigrationSenderOptions options;
-    private readonly StreamThread thread;
+    private readonly SenderThread thread;
     private readonly AcknowledgedRate rate;
     private SenderInbox? inbox;
     private PendingPages? pending;
@@ -26,7 +26,7 @@ public sealed class MigrationSender : IAsyncDisposable
     {
         this.options = options;
         rate = new AcknowledgedRate(options.Time);
-        thread = new StreamThread($"migration {options.Identity.Key.Replica} of {options.Identity.VmId}");
+        thread = new SenderThread($"migration {options.Identity.Key.Replica} of {options.Identity.VmId}");
     }
 
     /// <summary>What the replica has cost so far. May be read at any time, from any thread.</summary>

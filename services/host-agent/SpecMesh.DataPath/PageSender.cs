@@ -3,7 +3,7 @@ using SpecMesh.Contracts;
 namespace SpecMesh.DataPath;
 
 /// <summary>Sends one replica's pages, pass by pass, and counts what that costs. Works on the migration stream's thread; the counters may be read by any other.</summary>
-internal sealed class PageSender(MigrationSenderOptions options, RecordStream records, SenderInbox inbox, PendingPages pending, StreamThread thread, AcknowledgedRate rate)
+internal sealed class PageSender(MigrationSenderOptions options, RecordConnection records, SenderInbox inbox, PendingPages pending, SenderThread thread, AcknowledgedRate rate)
 {
     private readonly ImageDigest digest = new(options.DirtyLog.PageCount);
     private readonly long startedAt = options.Time.GetTimestamp();

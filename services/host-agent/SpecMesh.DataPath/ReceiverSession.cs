@@ -3,7 +3,7 @@ using System.Buffers.Binary;
 namespace SpecMesh.DataPath;
 
 /// <summary>What a target does with each record of a proven source. The states and what is legal in them: <see cref="ReceiverState"/>.</summary>
-internal sealed class ReceiverSession(MigrationReceiver receiver, RecordStream records, IGuestMemory memory, TimeProvider time)
+internal sealed class ReceiverSession(MigrationReceiver receiver, RecordConnection records, IGuestMemory memory, TimeProvider time)
 {
     private const long AcknowledgeBytes = 4 * 1024 * 1024;
     private static readonly TimeSpan AcknowledgeInterval = TimeSpan.FromMilliseconds(100);
@@ -21,7 +21,7 @@ internal sealed class ReceiverSession(MigrationReceiver receiver, RecordStream r
     /// <summary>Handles the record that was just read.</summary>
     /// <returns>The last event, when the source ended the migration stream; otherwise null.</returns>
     /// <exception cref="MigrationException">The record is not legal here, or does not fit.</exception>
-    public StreamAborted? Handle(RecordType type)
+    public SourceAborted? Handle(RecordType type)
     {
         switch (type, receiver.State)
         {
@@ -44,7 +44,7 @@ internal sealed class ReceiverSession(MigrationReceiver receiver, RecordStream r
                 break;
             case (RecordType.Abort, _):
                 receiver.Move(ReceiverState.Ended);
-                return new StreamAborted(RecordText.Read(records.Payload));
+                return new SourceAborted(RecordText.Read(records.Payload));
             default:
                 throw new MigrationException(MigrationFault.OutOfOrder, $"A {type} record is not legal in the state {receiver.State}.");
         }
@@ -75,7 +75,7 @@ internal sealed class ReceiverSession(MigrationReceiver receiver, RecordStream r
         rounds++;
         (roundPages, roundZeroPages) = (0, 0);
         Acknowledge();
-        receiver.Emit(new StreamRoundEnded(end.Round, end.Last, end.Pages, end.ZeroPages, bytesReceived, image.CoveredPages));
+        receiver.Emit(new RoundApplied(end.Round, end.Last, end.Pages, end.ZeroPages, bytesReceived, image.CoveredPages));
     }
 
     private void OnComplete(Complete complete)

@@ -30,8 +30,16 @@ public sealed class SagaRunner<TState>
         where T : class => (await RunAsync(message, readBack: true, cancellationToken))!;
 
     /// <summary>The state of an instance; the initial one when it has no events.</summary>
-    public Task<TState> ReadAsync(Guid id, CancellationToken cancellationToken) =>
-        saga.Definition.LoadAsync(runner.NewWork(saga.Service), id, cancellationToken);
+    /// <exception cref="StoreUnavailableException">The store cannot be reached.</exception>
+    public async Task<TState> ReadAsync(Guid id, CancellationToken cancellationToken)
+    {
+        TState state = saga.Definition.Initial(id);
+        await runner.RetryAsync(
+            new Attempted(saga.Service, saga.Definition.Queue, id, WaitForStore: false),
+            async token => state = await saga.Definition.LoadAsync(runner.NewWork(saga.Service), id, token),
+            cancellationToken);
+        return state;
+    }
 
     private async Task<TState?> RunAsync<T>(T message, bool readBack, CancellationToken cancellationToken)
         where T : class

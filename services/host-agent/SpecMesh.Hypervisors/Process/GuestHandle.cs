@@ -57,7 +57,17 @@ internal sealed class GuestHandle : IDisposable
     public void Stop()
     {
         Send(Libc.SigStop);
-        SpinUntil(() => ProcFs.IsStopped(Pid), "stop");
+        try
+        {
+            SpinUntil(() => ProcFs.IsStopped(Pid), "stop");
+        }
+        catch (HypervisorException)
+        {
+            // A thread that the kernel holds does not stop; the others shall not stay behind.
+            Send(Libc.SigCont);
+            throw;
+        }
+
         if (HasEnded())
         {
             throw new HypervisorException("The guest ended while it was being stopped.");

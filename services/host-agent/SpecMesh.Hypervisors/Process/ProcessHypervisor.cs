@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using SpecMesh.DataPath;
 using SpecMesh.Hypervisors.Process.Guest;
 
@@ -179,6 +180,12 @@ public sealed class ProcessHypervisor : IHypervisor
         {
             throw new PlatformNotSupportedException(
                 "The process driver needs Linux: it tracks the memory of processes with the kernel's pagemap and userfaultfd. Run the agent on a Linux host.");
+        }
+
+        if (RuntimeInformation.ProcessArchitecture is not (Architecture.X64 or Architecture.Arm64))
+        {
+            throw new PlatformNotSupportedException(
+                $"The process driver knows the system calls of x64 and arm64, not of {RuntimeInformation.ProcessArchitecture}.");
         }
 
         if (Environment.SystemPageSize != IGuestMemory.PageBytes)

@@ -117,19 +117,23 @@ internal static class SpecOpRace
             return;
         }
 
-        if (draft.Facts.Ownership.OwnerReplica == number && SpecOpEnding.ActOnCommit(draft))
+        // After a commit the race is over: who ends now has lost it, and a healthy host whose commit came second has not failed.
+        if (SpecOpEnding.ActOnCommit(draft))
         {
             return;
         }
 
         draft.Record(ended);
-        SpecOpEnding.AskForCleanup(draft, draft.State.Replicas[number]);
-        if (draft.State.Phase != SpecOpPhase.Racing || draft.State.Live.Any() || SpecOpEnding.ActOnCommit(draft))
+        if (!draft.State.Live.Any())
         {
-            return;
+            React(draft, draft.State.Replicas[number]);
         }
 
-        React(draft, draft.State.Replicas[number]);
+        // The end of the operation asks everybody; before it, only this replica is to go.
+        if (draft.State.Phase == SpecOpPhase.Racing)
+        {
+            SpecOpEnding.AskForCleanup(draft, draft.State.Replicas[number]);
+        }
     }
 
     /// <summary>The target had its time to start (or, for a power-on, to be built).</summary>
