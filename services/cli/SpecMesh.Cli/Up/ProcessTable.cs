@@ -22,7 +22,9 @@ public static class ProcessTable
             string stat = File.ReadAllText($"/proc/{pid.ToString(CultureInfo.InvariantCulture)}/stat");
             // The second field is the name in parentheses and may itself hold blanks and parentheses.
             string[] fields = stat[(stat.LastIndexOf(')') + 2)..].Split(' ');
-            return fields[0] is "Z" or "X" ? null : long.Parse(fields[19], CultureInfo.InvariantCulture);
+            // A process whose first thread has ended shows as a zombie while its other threads still run: field 20 counts those that are left.
+            bool ended = fields[0] is "X" || (fields[0] is "Z" && int.Parse(fields[17], CultureInfo.InvariantCulture) <= 1);
+            return ended ? null : long.Parse(fields[19], CultureInfo.InvariantCulture);
         }
         catch (IOException)
         {
