@@ -3,12 +3,12 @@ namespace SpecMesh.EventStore.Tests;
 /// <summary>What every store must do. Its parts are in the files beside this one; each store's class runs all of them.</summary>
 public abstract partial class EventStoreCompliance : IAsyncLifetime
 {
-    private const string Service = "service";
+    protected const string Service = "service";
 
     private readonly List<IEventStore> opened = [];
 
     /// <summary>Ends a test that hangs. Nothing is measured with it.</summary>
-    protected CancellationToken Token { get; } = new CancellationTokenSource(TimeSpan.FromMinutes(3)).Token;
+    protected CancellationToken Token { get; } = new CancellationTokenSource(TimeSpan.FromMinutes(5)).Token;
 
     private protected FakeClock Clock { get; } = new();
 

@@ -31,10 +31,13 @@ public sealed class UnitOfWork(IEventStore store, EventTypes types, string servi
     public bool IsEmpty => appends.Count == 0 && messages.Count == 0;
 
     /// <summary>Folds an event stream and remembers its version.</summary>
-    public async Task<Loaded<TState>> LoadAsync<TState>(string streamId, TState initial, Func<TState, object, TState> evolve, CancellationToken cancellationToken)
+    public Task<Loaded<TState>> LoadAsync<TState>(string streamId, TState initial, Func<TState, object, TState> evolve, CancellationToken cancellationToken) =>
+        LoadAsync(streamId, new Loaded<TState>(initial, 0), evolve, cancellationToken);
+
+    /// <summary>Folds what an event stream got since an earlier fold of it, and remembers its version: long event streams are not read again from their beginning.</summary>
+    public async Task<Loaded<TState>> LoadAsync<TState>(string streamId, Loaded<TState> earlier, Func<TState, object, TState> evolve, CancellationToken cancellationToken)
     {
-        TState state = initial;
-        long version = 0;
+        (TState state, long version) = earlier;
         while (true)
         {
             IReadOnlyList<StoredEvent> page = await store.ReadStreamAsync(streamId, version, PageSize, cancellationToken);

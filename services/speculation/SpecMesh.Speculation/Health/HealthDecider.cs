@@ -1,41 +1,41 @@
+using System.Collections.Frozen;
 using SpecMesh.Contracts;
 
 namespace SpecMesh.Speculation.Health;
 
 /// <summary>What a monitor has seen of one host.</summary>
 /// <param name="HostId">The host.</param>
-/// <param name="Silence">Time since its last beat, by a monotonic clock; since the monitor's start when it has not beaten since.</param>
+/// <param name="Silence">Time since its last beat, by a monotonic clock; since the monitor began to watch it when it has not beaten since.</param>
 /// <param name="HeardSinceStart">False when the monitor has not heard it at all.</param>
 public sealed record SilenceObserved(string HostId, TimeSpan Silence, bool HeardSinceStart);
+
+/// <summary>A monitor has heard a host.</summary>
+/// <param name="HostId">The host.</param>
+/// <param name="SilenceBefore">Time since the beat before it, by a monotonic clock; null when it is the first beat that the monitor hears.</param>
+public sealed record BeatHeard(string HostId, TimeSpan? SilenceBefore);
 
 /// <summary>Where a host becomes suspected, and trusted again.</summary>
 public static class HealthDecider
 {
-    /// <summary>A replica's failure whose reason begins so was the source's fault; it is not charged to the target.</summary>
-    public const string SourceFaultPrefix = "source-";
+    /// <summary>Reasons of a replica's failure that lie with the source; they are not charged to the target.</summary>
+    public static readonly FrozenSet<string> SourceFaults = FrozenSet.Create(StringComparer.Ordinal, "suspend-failed", "guest-lost", "journal-failed");
 
-    /// <summary>Judges a silence, however short: a host that beats has been silent for no time.</summary>
+    /// <summary>Judges a silence.</summary>
     /// <param name="state">The host's health.</param>
     /// <param name="seen">The observation.</param>
     /// <param name="limit">Silence beyond which a host is suspected.</param>
-    /// <returns><see cref="HostSuspected"/> or <see cref="HostRecovered"/> when that changes, recorded and told.</returns>
-    public static Decision Decide(HealthState state, SilenceObserved seen, TimeSpan limit)
-    {
-        bool silent = seen.Silence > limit;
-        if (silent == (state.Suspicion is not null))
-        {
-            return Decision.Nothing;
-        }
+    /// <returns><see cref="HostSuspected"/>, recorded and told; nothing when the host is suspected already.</returns>
+    public static Decision Decide(HealthState state, SilenceObserved seen, TimeSpan limit) =>
+        state.Suspicion is not null || seen.Silence <= limit ? Decision.Nothing : Change(new HostSuspected(seen.HostId, WhySuspected(seen, limit)));
 
-        object change = silent
-            ? new HostSuspected(seen.HostId, WhySuspected(seen, limit))
-            : new HostRecovered(seen.HostId, new Reason("beats-again", "The host beats again.", seen.Silence.TotalSeconds, limit.TotalSeconds));
-        return new Decision([change], [new Effect(change)]);
-    }
+    /// <summary>Judges a beat.</summary>
+    /// <returns><see cref="HostRecovered"/>, recorded and told; nothing when the host is trusted.</returns>
+    public static Decision Decide(HealthState state, BeatHeard beat) =>
+        state.Suspicion is null ? Decision.Nothing : Change(new HostRecovered(beat.HostId, WhyTrusted(beat)));
 
     /// <summary>A fault ended a replica on this host.</summary>
     public static Decision Decide(HealthState state, ReplicaFailed report) =>
-        report.Reason.Code.StartsWith(SourceFaultPrefix, StringComparison.Ordinal) ? Decision.Nothing : Count(state, report.OperationId, report.Replica, failed: true);
+        SourceFaults.Contains(report.Reason.Code) ? Decision.Nothing : Count(state, report.OperationId, report.Replica, failed: true);
 
     /// <summary>A replica on this host won and its guest runs. Aborted and cancelled losers tell nothing about a host and are not counted at all.</summary>
     public static Decision Decide(HealthState state, ReplicaResumed report) => Count(state, report.OperationId, report.Replica, failed: false);
@@ -45,11 +45,17 @@ public static class HealthDecider
             ? Decision.Nothing
             : new Decision([new ReplicaOutcomeCounted(state.HostId, operationId, replica, failed)], []);
 
+    private static Decision Change(object change) => new([change], [new Effect(change)]);
+
+    private static Reason WhyTrusted(BeatHeard beat) => beat.SilenceBefore is { } silence
+        ? new Reason("beats-again", $"The host beats again after {Seconds(silence)} s.", silence.TotalSeconds)
+        : new Reason("beats-again", "The host beats.");
+
     private static Reason WhySuspected(SilenceObserved seen, TimeSpan limit) => new(
-        seen.HeardSinceStart ? "silent" : "not-heard-since-start",
+        seen.HeardSinceStart ? "silent" : "not-heard",
         seen.HeardSinceStart
             ? $"No beat for {Seconds(seen.Silence)} s; {Seconds(limit)} s are allowed."
-            : $"No beat in the {Seconds(seen.Silence)} s since the monitor started; {Seconds(limit)} s are allowed.",
+            : $"No beat in the {Seconds(seen.Silence)} s since it is watched; {Seconds(limit)} s are allowed.",
         seen.Silence.TotalSeconds,
         limit.TotalSeconds);
 

@@ -47,6 +47,9 @@ public sealed record HostState(
     /// <summary>Share of the memory that is taken, from 0; above 1 when the host shrank.</summary>
     public double Load => MemoryBytes > 0 ? (double)(ReservedBytes + AllocatedBytes) / MemoryBytes : 1;
 
+    /// <summary>Bytes that can be promised to an operation: what it holds here already is replaced by a later request of its own, not added to.</summary>
+    public long FreeBytesFor(Guid operationId) => FreeBytes + (Reservations.TryGetValue(operationId, out Reservation? held) ? held.MemoryBytes : 0);
+
     private int ReleasedCount { get; init; }
 
     /// <summary>A host that nothing is known of.</summary>
@@ -78,11 +81,12 @@ public sealed record HostState(
 
     private HostState Reserve(HostReserved e)
     {
-        long before = Reservations.TryGetValue(e.OperationId, out Reservation? held) ? held.MemoryBytes : 0;
-        return this with
+        HostState before = Reservations.TryGetValue(e.OperationId, out Reservation? held) && held.Request != e.Request ? Release(e.OperationId) : this;
+        long replaced = before.Reservations.TryGetValue(e.OperationId, out Reservation? extended) ? extended.MemoryBytes : 0;
+        return before with
         {
-            Reservations = Reservations.SetItem(e.OperationId, new Reservation(e.Request, e.MemoryBytes, e.LeaseUntil)),
-            ReservedBytes = ReservedBytes - before + e.MemoryBytes,
+            Reservations = before.Reservations.SetItem(e.OperationId, new Reservation(e.Request, e.MemoryBytes, e.LeaseUntil)),
+            ReservedBytes = before.ReservedBytes - replaced + e.MemoryBytes,
         };
     }
 

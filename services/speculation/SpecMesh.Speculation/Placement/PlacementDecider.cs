@@ -11,7 +11,6 @@ public static class PlacementDecider
         Fits,
         NotAllowed,
         Excluded,
-        AlreadyReserved,
         InMaintenance,
         Suspected,
         LacksMemory,
@@ -68,10 +67,9 @@ public static class PlacementDecider
     {
         _ when command.Allowed.Count > 0 && !command.Allowed.Contains(host.HostId, StringComparer.Ordinal) => Fit.NotAllowed,
         _ when command.Excluded.Contains(host.HostId, StringComparer.Ordinal) => Fit.Excluded,
-        _ when host.Reservations.ContainsKey(command.OperationId) => Fit.AlreadyReserved,
         { InMaintenance: true } => Fit.InMaintenance,
         _ when fleet.Suspected.ContainsKey(host.HostId) => Fit.Suspected,
-        _ when host.FreeBytes < command.MemoryBytes => Fit.LacksMemory,
+        _ when host.FreeBytesFor(command.OperationId) < command.MemoryBytes => Fit.LacksMemory,
         _ => Fit.Fits,
     };
 
@@ -80,7 +78,6 @@ public static class PlacementDecider
         List<string> parts = [$"{command.Count} wanted, {fitting} of {judged.Count} hosts fit"];
         AddCount(parts, judged, Fit.NotAllowed, "not among the allowed targets");
         AddCount(parts, judged, Fit.Excluded, "excluded");
-        AddCount(parts, judged, Fit.AlreadyReserved, "reserved for the operation already");
         AddCount(parts, judged, Fit.InMaintenance, "in maintenance");
         AddCount(parts, judged, Fit.Suspected, "suspected");
         AddCount(parts, judged, Fit.LacksMemory, $"with less than {command.MemoryBytes} bytes free");

@@ -12,17 +12,23 @@ public static class ReservationDecider
     /// <summary>How long a lease is extended while its operation goes on.</summary>
     public static readonly TimeSpan LeaseExtension = TimeSpan.FromMinutes(1);
 
-    /// <summary>The operation gives hosts back.</summary>
-    public static PlacementDecision Decide(Fleet fleet, ReleaseTargets command, OperationFacts operation) =>
-        ReleaseOn(Holders(fleet, operation).Where(host => command.HostIds.Contains(host.HostId, StringComparer.Ordinal)), operation, new Reason("released", "The operation gave the host back."));
+    /// <summary>
+    /// The operation gives hosts back. While it runs, a host that it has gone back to is kept: the command was meant for the replica before, and came late.
+    /// </summary>
+    public static PlacementDecision Decide(Fleet fleet, ReleaseTargets command, OperationFacts operation) => ReleaseOn(
+        Holders(fleet, operation).Where(host => command.HostIds.Contains(host.HostId, StringComparer.Ordinal) && !IsInUse(host, operation)),
+        operation,
+        new Reason("released", "The operation gave the host back."));
 
-    /// <summary>A replica's memory is gone from its host. While the operation runs it may want the host again, so only the end of the operation makes this a release.</summary>
+    /// <summary>A replica's memory is gone from its host. While the operation runs it may want the host again and says so itself, so only an ended operation makes this a release.</summary>
     public static PlacementDecision Decide(Fleet fleet, ReplicaCleaned message, OperationFacts operation)
     {
-        bool over = operation.Standing is OperationStanding.Completed or OperationStanding.Settled;
-        bool latest = operation.LatestReplica.GetValueOrDefault(message.HostId, message.Replica) <= message.Replica;
-        return over && latest
-            ? ReleaseOn(Holders(fleet, operation).Where(host => host.HostId == message.HostId), operation, new Reason("cleaned", $"Replica {message.Replica} has left the host."))
+        OperationFacts after = OperationFacts.Evolve(operation, message);
+        return after.Standing is OperationStanding.Completed or OperationStanding.Settled
+            ? ReleaseOn(
+                Holders(fleet, after).Where(host => host.HostId == message.HostId && !after.HasReplicaOn(host.HostId)),
+                after,
+                new Reason("cleaned", $"Replica {message.Replica} has left the host."))
             : PlacementDecision.Nothing;
     }
 
@@ -75,6 +81,10 @@ public static class ReservationDecider
 
     private static IEnumerable<HostState> Holders(Fleet fleet, OperationFacts operation) =>
         fleet.Hosts.Values.Where(host => host.Reservations.ContainsKey(operation.OperationId));
+
+    private static bool IsInUse(HostState host, OperationFacts operation) =>
+        operation.Standing == OperationStanding.Running
+        && (operation.HasReplicaOn(host.HostId) || host.Reservations[operation.OperationId].Request >= operation.AnsweredRequests);
 
     private static PlacementDecision ReleaseOn(IEnumerable<HostState> hosts, OperationFacts operation, Reason reason) => new(
         hosts.ToImmutableSortedDictionary(host => host.HostId, host => Release(host, operation, reason), StringComparer.Ordinal),

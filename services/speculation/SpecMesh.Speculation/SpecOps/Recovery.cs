@@ -39,31 +39,20 @@ public static class Recovery
     /// <summary>Decides about one guest.</summary>
     public static (RecoveryAction Action, Reason Reason) Decide(FoundGuest guest, OwnershipView view)
     {
-        if (view.Version == 0)
+        bool committedHere = guest.ShellOf is not { } shell || (view.OwnerOperationId == shell.OperationId && view.OwnerReplica == shell.Replica);
+        if (view.OwnerHostId == guest.HostId && committedHere)
         {
-            // An emptied or a wrong database must not cost a machine its memory.
-            return (RecoveryAction.Keep, new Reason("unknown-machine", $"Nothing is recorded about {guest.VmId}, so nothing about it is undone."));
+            return DecideOwned(guest, view);
         }
 
-        return guest.ShellOf is { } shell && !IsOwner(guest, view, shell) ? DecideShell(guest, view, shell) : DecideOwner(guest, view);
+        bool undecided = guest.ShellOf is { } waiting && view.OpenOperationId == waiting.OperationId && view.Epoch == guest.ShellEpoch;
+        return undecided
+            ? (RecoveryAction.Keep, new Reason("undecided", "The operation is open and has no winner yet."))
+            : (RecoveryAction.Destroy, new Reason("not-owner", $"The operation is over, and {view.OwnerHostId ?? "nobody"} owns {guest.VmId}."));
     }
 
-    private static bool IsOwner(FoundGuest guest, OwnershipView view, (Guid OperationId, int Replica) shell) =>
-        view.OwnerHostId == guest.HostId && view.OwnerOperationId == shell.OperationId && view.OwnerReplica == shell.Replica;
-
-    /// <summary>A guest that this host owned: by what came before, or by the commit of the replica that it is tagged with.</summary>
-    private static (RecoveryAction, Reason) DecideOwner(FoundGuest guest, OwnershipView view)
+    private static (RecoveryAction, Reason) DecideOwned(FoundGuest guest, OwnershipView view)
     {
-        if (view.OwnerHostId is null)
-        {
-            return (RecoveryAction.Keep, new Reason("no-owner", $"No event names another host as the owner of {guest.VmId}."));
-        }
-
-        if (view.OwnerHostId != guest.HostId)
-        {
-            return (RecoveryAction.Destroy, new Reason("not-owner", $"{view.OwnerHostId} owns {guest.VmId}."));
-        }
-
         if (guest.State == GuestState.Running)
         {
             return (RecoveryAction.Adopt, new Reason("owner", "This host owns the machine and runs it."));
@@ -79,19 +68,5 @@ public static class Recovery
         return voteIsOut
             ? (RecoveryAction.RefuseFirst, new Reason("vote-out", "A vote was given and may still win."))
             : (RecoveryAction.Resume, new Reason("owner", "This host owns the machine, and no vote can win any more."));
-    }
-
-    /// <summary>A shell whose replica has not committed, or whose commit is history.</summary>
-    private static (RecoveryAction, Reason) DecideShell(FoundGuest guest, OwnershipView view, (Guid OperationId, int Replica) shell)
-    {
-        bool undecided = view.OpenOperationId == shell.OperationId && view.Epoch == guest.ShellEpoch;
-        if (undecided && guest.State != GuestState.Running)
-        {
-            return (RecoveryAction.Keep, new Reason("undecided", "The operation is open and has no winner yet."));
-        }
-
-        return undecided
-            ? (RecoveryAction.Destroy, new Reason("uncommitted", "The shell runs without a commit."))
-            : (RecoveryAction.Destroy, new Reason("lost", "The operation is over, or another replica won."));
     }
 }

@@ -95,7 +95,7 @@ internal static class SpecOpEnding
 
     public static void Cleaned(SpecOpDraft draft, ReplicaCleaned cleaned)
     {
-        if (!draft.State.Replicas.TryGetValue(cleaned.Replica, out ReplicaState? replica) || replica.Cleaned || replica.Outcome == ReplicaOutcome.Won)
+        if (!draft.State.Replicas.TryGetValue(cleaned.Replica, out ReplicaState? replica) || replica.Cleaned || replica.HostId != cleaned.HostId)
         {
             return;
         }

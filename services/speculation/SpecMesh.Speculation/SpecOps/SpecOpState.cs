@@ -107,7 +107,7 @@ public sealed record SpecOpState(Guid OperationId)
     /// <summary>The fold's step.</summary>
     public static SpecOpState Evolve(SpecOpState state, object @event) => @event switch
     {
-        SpecOpAccepted accepted => state with { Phase = SpecOpPhase.Racing, Accepted = accepted },
+        SpecOpAccepted accepted => state with { Phase = SpecOpPhase.Racing, Accepted = accepted, Refused = null },
         SpecOpRefused refused => state with { Phase = SpecOpPhase.Refused, Refused = refused },
         CancelRequested => state with { IsCancelRequested = true },
         ReplicasPlanned planned => state with

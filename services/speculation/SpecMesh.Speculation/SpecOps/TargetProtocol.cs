@@ -211,7 +211,7 @@ public static class TargetProtocol
         StartReplica command = state.Command;
         return (
             state with { Phase = TargetPhase.Running, Unanswered = null },
-            [new TargetEffect.TellSource(true, "The guest runs."), new TargetEffect.Report(new ReplicaResumed(command.OperationId, command.Replica, command.HostId, now))]);
+            [new TargetEffect.TellSource(true, "The guest runs."), new TargetEffect.Report(new ReplicaResumed(command.OperationId, command.Replica, command.HostId, now)), new TargetEffect.Forget()]);
     }
 
     private static (TargetState, IReadOnlyList<TargetEffect>) Destroyed(TargetState state) =>

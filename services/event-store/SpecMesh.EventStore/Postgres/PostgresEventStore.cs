@@ -1,0 +1,245 @@
+using System.Text.Json;
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Logging.Abstractions;
+using Npgsql;
+
+namespace SpecMesh.EventStore.Postgres;
+
+/// <summary>The store on a PostgreSQL server, in Marten 9's table layout. Any number of processes may use it at once.</summary>
+public sealed class PostgresEventStore : IEventStore
+{
+    private const string EventColumns = "seq_id, id, stream_id, version, type, data, timestamp, nullif(headers, 'null'::jsonb)";
+    private const string Visible = "coalesce(is_archived, true) = false and stream_id <> 'mt_tombstone' and type <> 'tombstone'";
+
+    /// <summary>How often the commits of other processes are looked for. No LISTEN/NOTIFY: it takes one lock for the whole server at each commit.</summary>
+    private static readonly TimeSpan Poll = TimeSpan.FromMilliseconds(250);
+
+    private readonly NpgsqlDataSource source;
+    private readonly EventTypes types;
+    private readonly TimeProvider clock;
+    private readonly ILogger logger;
+    private readonly ChangeSignal changes;
+    private readonly GapWatch gaps;
+
+    /// <param name="connectionString">Npgsql's connection string.</param>
+    /// <param name="types">Records that the store may hold.</param>
+    /// <param name="clock">Gives events their timestamps and says what is due.</param>
+    /// <param name="logger">Gets what an operator should know; null: nobody does.</param>
+    /// <param name="gapPatience">How long a gap in the sequence is looked at before readers pass it, though nobody may fill it any more; null: one second.</param>
+    public PostgresEventStore(string connectionString, EventTypes types, TimeProvider clock, ILogger? logger = null, TimeSpan? gapPatience = null)
+    {
+        NpgsqlConnectionStringBuilder connection = new(connectionString);
+        connection.ApplicationName ??= "specmesh";
+        if (connection.MaxAutoPrepare == 0)
+        {
+            connection.MaxAutoPrepare = 40;
+            connection.AutoPrepareMinUsages = 2;
+        }
+
+        source = NpgsqlDataSource.Create(connection);
+        this.types = types;
+        this.clock = clock;
+        this.logger = logger ?? NullLogger.Instance;
+        changes = new ChangeSignal(clock, Poll);
+        gaps = new GapWatch(source, gapPatience ?? TimeSpan.FromSeconds(1), this.logger);
+    }
+
+    /// <inheritdoc/>
+    public Task InitializeAsync(CancellationToken cancellationToken) => PostgresSchema.CreateAsync(source, cancellationToken);
+
+    /// <inheritdoc/>
+    public async Task CommitAsync(Commit commit, CancellationToken cancellationToken)
+    {
+        CommitRows rows = CommitRows.From(commit, types, clock);
+        if (rows.IsEmpty)
+        {
+            return;
+        }
+
+        try
+        {
+            await PostgresCommit.ExecuteAsync(source, rows, cancellationToken);
+        }
+        catch (CommitUnknownException e)
+        {
+            Log.CommitUnknown(logger, CommitErrors.Names(rows), e);
+            throw;
+        }
+
+        if (rows.WakesReaders)
+        {
+            changes.Set();
+        }
+    }
+
+    /// <inheritdoc/>
+    public async Task<IReadOnlyList<StoredEvent>> ReadStreamAsync(string streamId, long afterVersion, int limit, CancellationToken cancellationToken) =>
+        await QueryAsync(
+            $"select {EventColumns} from mesh.mt_events where stream_id = $1 and version > $2 and {Visible} order by version limit $3",
+            ReadEvent,
+            cancellationToken,
+            streamId,
+            afterVersion,
+            limit);
+
+    /// <inheritdoc/>
+    public async Task<EventPage> ReadAllAsync(long afterSequence, int limit, CancellationToken cancellationToken)
+    {
+        while (true)
+        {
+            // Taken before the read, so that the read's snapshot is the later one; GapWatch says why.
+            long settled = gaps.Settled;
+            List<(long Sequence, StoredEvent? Event)> rows = await QueryAsync(
+                $"select {EventColumns}, {Visible} from mesh.mt_events where seq_id > $1 order by seq_id limit $2",
+                reader => (reader.GetInt64(0), reader.GetBoolean(8) ? ReadEvent(reader) : null),
+                cancellationToken,
+                afterSequence,
+                limit);
+            List<StoredEvent> events = [];
+            long next = afterSequence;
+            foreach ((long sequence, StoredEvent? stored) in rows)
+            {
+                if (sequence - 1 > Math.Max(next, settled))
+                {
+                    break;
+                }
+
+                next = sequence;
+                if (stored is not null)
+                {
+                    events.Add(stored);
+                }
+            }
+
+            if (next > afterSequence || rows.Count == 0 || !await gaps.SettleAsync(afterSequence + 1, rows[0].Sequence, cancellationToken))
+            {
+                return new EventPage(events, next);
+            }
+        }
+    }
+
+    /// <inheritdoc/>
+    public async Task<int> DispatchAsync(string service, int limit, Func<IReadOnlyList<OutboxMessage>, CancellationToken, Task> publish, CancellationToken cancellationToken)
+    {
+        // The row locks live as long as this transaction, so publishing is inside it: if the process dies, the rows are free again, and still there. Appends only insert rows
+        // and are not held up, however long publishing takes.
+        await using NpgsqlConnection connection = await source.OpenConnectionAsync(cancellationToken);
+        await using NpgsqlTransaction transaction = await connection.BeginTransactionAsync(cancellationToken);
+        List<(long Id, OutboxMessage Message)> rows;
+        await using (NpgsqlCommand select = Command(
+            "select id, message_id, type, body, destination, coalesce(due_at, created_at), trace_parent from mesh_own.outbox "
+            + "where service = $1 and (due_at is null or due_at <= $2) order by id limit $3 for update skip locked",
+            service,
+            StoredTime.Now(clock),
+            limit))
+        {
+            (select.Connection, select.Transaction) = (connection, transaction);
+            rows = await ReadRowsAsync(select, ReadMessage, cancellationToken);
+        }
+
+        if (rows.Count == 0)
+        {
+            return 0;
+        }
+
+        await publish([.. rows.Select(row => row.Message)], cancellationToken);
+
+        // They have left. That is written down even when the caller has stopped meanwhile, or they would leave twice.
+        await using NpgsqlCommand delete = Command("delete from mesh_own.outbox where id = any ($1)", rows.Select(row => row.Id).ToArray());
+        (delete.Connection, delete.Transaction) = (connection, transaction);
+        await delete.ExecuteNonQueryAsync(CancellationToken.None);
+        await transaction.CommitAsync(CancellationToken.None);
+        return rows.Count;
+    }
+
+    /// <inheritdoc/>
+    public async Task<DateTimeOffset?> NextDueAsync(string service, CancellationToken cancellationToken)
+    {
+        List<(bool AtOnce, DateTimeOffset At)> first = await QueryAsync(
+            "select due_at is null, coalesce(due_at, created_at) from mesh_own.outbox where service = $1 order by due_at nulls first limit 1",
+            reader => (reader.GetBoolean(0), reader.GetFieldValue<DateTimeOffset>(1)),
+            cancellationToken,
+            service);
+        if (first.Count == 0)
+        {
+            return null;
+        }
+
+        // What leaves at once is due, even if it was committed by a process whose clock is ahead of this one's.
+        DateTimeOffset now = StoredTime.Now(clock);
+        return first[0].AtOnce && first[0].At > now ? now : first[0].At;
+    }
+
+    /// <inheritdoc/>
+    public async Task<long> ReadCheckpointAsync(string subscription, CancellationToken cancellationToken)
+    {
+        List<long> found = await QueryAsync(
+            "select sequence from mesh_own.checkpoints where subscription = $1", reader => reader.GetInt64(0), cancellationToken, subscription);
+        return found.Count == 0 ? 0 : found[0];
+    }
+
+    /// <inheritdoc/>
+    public Task WaitForChangeAsync(TimeSpan atMost, CancellationToken cancellationToken) => changes.WaitAsync(atMost, cancellationToken);
+
+    /// <summary>Closes the connections.</summary>
+    public async ValueTask DisposeAsync()
+    {
+        await source.DisposeAsync();
+        gaps.Dispose();
+    }
+
+    private static NpgsqlCommand Command(string sql, params ReadOnlySpan<object> parameters)
+    {
+        NpgsqlCommand command = new(sql);
+        foreach (object parameter in parameters)
+        {
+            command.Parameters.Add(new NpgsqlParameter { Value = parameter });
+        }
+
+        return command;
+    }
+
+    private static async Task<List<T>> ReadRowsAsync<T>(NpgsqlCommand command, Func<NpgsqlDataReader, T> read, CancellationToken cancellationToken)
+    {
+        await using NpgsqlDataReader reader = await command.ExecuteReaderAsync(cancellationToken);
+        List<T> rows = [];
+        while (await reader.ReadAsync(cancellationToken))
+        {
+            rows.Add(read(reader));
+        }
+
+        return rows;
+    }
+
+    private async Task<List<T>> QueryAsync<T>(string sql, Func<NpgsqlDataReader, T> read, CancellationToken cancellationToken, params object[] parameters)
+    {
+        await using NpgsqlConnection connection = await source.OpenConnectionAsync(cancellationToken);
+        await using NpgsqlCommand command = Command(sql, parameters);
+        command.Connection = connection;
+        return await ReadRowsAsync(command, read, cancellationToken);
+    }
+
+    private StoredEvent ReadEvent(NpgsqlDataReader reader) => new(
+        reader.GetInt64(0),
+        reader.GetGuid(1),
+        reader.GetString(2),
+        reader.GetInt64(3),
+        reader.GetString(4),
+        types.Read(reader.GetString(4), reader.GetString(5)),
+        reader.GetFieldValue<DateTimeOffset>(6),
+        reader.IsDBNull(7) ? null : JsonSerializer.Deserialize<JsonElement>(reader.GetString(7)));
+
+    private (long Id, OutboxMessage Message) ReadMessage(NpgsqlDataReader reader)
+    {
+        string alias = reader.GetString(2);
+        return (
+            reader.GetInt64(0),
+            new OutboxMessage(
+                reader.GetGuid(1),
+                alias,
+                types.Read(alias, reader.GetString(3)),
+                reader.IsDBNull(4) ? null : reader.GetString(4),
+                reader.GetFieldValue<DateTimeOffset>(5),
+                reader.IsDBNull(6) ? null : reader.GetString(6)));
+    }
+}

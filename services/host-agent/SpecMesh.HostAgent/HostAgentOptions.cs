@@ -1,0 +1,98 @@
+using System.Globalization;
+using System.Net;
+using SpecMesh.Hypervisors.Process;
+using SpecMesh.Speculation.SpecOps;
+
+namespace SpecMesh.HostAgent;
+
+/// <summary>What one host's agent needs to know, from the configuration section <c>SpecMesh</c>.</summary>
+public sealed record HostAgentOptions
+{
+    /// <summary>The host: 1 to 63 of <c>a-z 0-9 -</c>.</summary>
+    public required string HostId { get; init; }
+
+    /// <summary>What the host shares its faults with; its own name when nothing is said.</summary>
+    public required string FailureDomain { get; init; }
+
+    /// <summary>Memory for guests, in bytes.</summary>
+    public required long MemoryBytes { get; init; }
+
+    /// <summary>Where migration streams come in; port 0 takes a free one.</summary>
+    public IPEndPoint DataEndpoint { get; init; } = new(IPAddress.Loopback, 0);
+
+    /// <summary>Directory of the journal and of the hypervisor's state.</summary>
+    public required string StateDirectory { get; init; }
+
+    /// <summary>Secret that the agents of the cluster share, at least 16 characters.</summary>
+    public required string ClusterKey { get; init; }
+
+    /// <summary>Where replication-policy answers ownership calls; null where the agent runs in its process.</summary>
+    public Uri? ReplicationPolicyUrl { get; init; }
+
+    /// <summary>True: commands may break things, for demonstrations and tests.</summary>
+    public bool AllowFaultInjection { get; init; }
+
+    /// <summary>Dirty tracker to use; one that is named and fails its self-test is not replaced by another.</summary>
+    public DirtyTrackerChoice DirtyTracker { get; init; } = DirtyTrackerChoice.Auto;
+
+    /// <summary>How often the agent says that it lives.</summary>
+    public TimeSpan HeartbeatInterval { get; init; } = TimeSpan.FromSeconds(1);
+
+    /// <summary>How often replicas are judged and unanswered calls repeated.</summary>
+    public TimeSpan TickInterval { get; init; } = TimeSpan.FromMilliseconds(500);
+
+    /// <summary>How often the progress of a round is published.</summary>
+    public TimeSpan ProgressInterval { get; init; } = TimeSpan.FromSeconds(1);
+
+    /// <summary>Limits of the source's side.</summary>
+    public SourceLimits Limits { get; init; } = SourceLimits.Default;
+
+    /// <summary>Reads and checks the configuration; all errors are reported at once.</summary>
+    /// <exception cref="InvalidOperationException">Something is missing or wrong; the message names every setting.</exception>
+    public static HostAgentOptions Read(IConfiguration configuration)
+    {
+        IConfigurationSection section = configuration.GetSection("SpecMesh");
+        List<string> errors = [];
+        string hostId = section["HostId"] ?? "";
+        Check(errors, SpecOpRules.IsName(hostId), "SpecMesh:HostId must be 1 to 63 of a-z, 0-9 and '-'.");
+        string key = section["ClusterKey"] ?? "";
+        Check(errors, key.Length >= 16, "SpecMesh:ClusterKey must be set, with at least 16 characters.");
+        string state = section["StateDirectory"] ?? "";
+        Check(errors, state.Length > 0, "SpecMesh:StateDirectory must name a directory that only this agent uses.");
+        bool memoryIsNumber = long.TryParse(section["MemoryBytes"], NumberStyles.None, CultureInfo.InvariantCulture, out long memory);
+        Check(errors, memoryIsNumber && memory > 0, "SpecMesh:MemoryBytes must be the memory for guests, in bytes.");
+        IPEndPoint? endpoint = new(IPAddress.Loopback, 0);
+        Check(errors, section["DataEndpoint"] is not { } text || IPEndPoint.TryParse(text, out endpoint), "SpecMesh:DataEndpoint must be address:port.");
+        Uri? policy = null;
+        Check(errors, Uri.TryCreate(section["ReplicationPolicyUrl"], UriKind.Absolute, out policy), "SpecMesh:ReplicationPolicyUrl must be the address of replication-policy.");
+        bool allow = false;
+        Check(errors, section["AllowFaultInjection"] is not { } flag || bool.TryParse(flag, out allow), "SpecMesh:AllowFaultInjection must be true or false.");
+        DirtyTrackerChoice tracker = DirtyTrackerChoice.Auto;
+        Check(errors, section["DirtyTracker"] is not { } name || Enum.TryParse(name, ignoreCase: true, out tracker), "SpecMesh:DirtyTracker must be Auto, PagemapScan, Userfaultfd or SoftDirty.");
+        if (errors.Count > 0)
+        {
+            throw new InvalidOperationException("The host agent cannot start:\n" + string.Join('\n', errors));
+        }
+
+        return new HostAgentOptions
+        {
+            HostId = hostId,
+            FailureDomain = section["FailureDomain"] ?? hostId,
+            MemoryBytes = memory,
+            DataEndpoint = endpoint!,
+            StateDirectory = state,
+            ClusterKey = key,
+            ReplicationPolicyUrl = policy,
+            AllowFaultInjection = allow,
+            DirtyTracker = tracker,
+        };
+    }
+
+    private static void Check(List<string> errors, bool holds, string error)
+    {
+        if (!holds)
+        {
+            errors.Add(error);
+        }
+    }
+}

@@ -1,0 +1,41 @@
+using Microsoft.Extensions.Diagnostics.HealthChecks;
+using SpecMesh.Contracts;
+using SpecMesh.Hosting;
+using SpecMesh.Hypervisors;
+using SpecMesh.Hypervisors.Process;
+
+namespace SpecMesh.HostAgent;
+
+/// <summary>The map of the service: the commands that one host's agent takes. Several agents may live in one process.</summary>
+public static class HostAgentService
+{
+    public static MeshBuilder AddHostAgent(this MeshBuilder mesh, HostAgentOptions options)
+    {
+        string id = options.HostId;
+        mesh.Services.AddKeyedSingleton<AgentGate>(id);
+        mesh.Services.AddKeyedSingleton<IHypervisor>(id, (_, _) => new ProcessHypervisor(new ProcessHypervisorOptions(Path.Combine(options.StateDirectory, "hypervisor"), options.DirtyTracker)));
+        mesh.Services.AddKeyedSingleton(id, (services, _) => new Agent(
+            options,
+            services.GetRequiredKeyedService<IHypervisor>(id),
+            services.GetRequiredService<IOwnershipLog>(),
+            services.GetRequiredService<MessageBus>(),
+            services.GetRequiredService<TimeProvider>(),
+            services.GetRequiredService<ILogger<Agent>>()));
+        mesh.Services.AddSingleton<IHostedService>(services => new AgentWorker(
+            services.GetRequiredKeyedService<Agent>(id), services.GetRequiredKeyedService<AgentGate>(id)));
+        mesh.Services.AddHealthChecks().Add(new HealthCheckRegistration(
+            $"host-agent {id}", services => new AgentHealth(services.GetRequiredKeyedService<AgentGate>(id)), HealthStatus.Unhealthy, [MeshHealth.ReadyTag]));
+        return mesh.Endpoint(HostQueue.Of(id), endpoint => endpoint
+            .Receive<StartReplica>(On<StartReplica>(id, StartReplicaHandler.Handle))
+            .Receive<ConnectReplica>(On<ConnectReplica>(id, ConnectReplicaHandler.Handle))
+            .Receive<AbortReplica>(On<AbortReplica>(id, AbortReplicaHandler.Handle))
+            .Receive<ReleaseSource>(On<ReleaseSource>(id, ReleaseSourceHandler.Handle))
+            .Receive<InjectFault>(On<InjectFault>(id, InjectFaultHandler.Handle)));
+    }
+
+    private static Func<T, HandlerContext, CancellationToken, Task> On<T>(string hostId, Action<Agent, T> handle) => async (message, context, token) =>
+    {
+        await context.Services.GetRequiredKeyedService<AgentGate>(hostId).WaitAsync(token);
+        handle(context.Services.GetRequiredKeyedService<Agent>(hostId), message);
+    };
+}

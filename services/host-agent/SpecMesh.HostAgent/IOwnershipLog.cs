@@ -1,0 +1,61 @@
+using System.Net.Http.Headers;
+using SpecMesh.Contracts;
+using SpecMesh.Hosting;
+
+namespace SpecMesh.HostAgent;
+
+/// <summary>
+/// The ownership event streams, as an agent reaches them: over HTTP, or in the same process. Every call is idempotent and is answered or throws: after an exception it
+/// may or may not have happened.
+/// </summary>
+public interface IOwnershipLog
+{
+    /// <summary>Commits: makes the calling host the owner.</summary>
+    Task<OwnershipAnswer> TransferAsync(string vmId, TransferOwnership request, CancellationToken cancellationToken);
+
+    /// <summary>Takes the source's vote back.</summary>
+    Task<OwnershipAnswer> RefuseAsync(string vmId, RefuseTransfer request, CancellationToken cancellationToken);
+
+    /// <summary>Reads what the event stream says now.</summary>
+    Task<OwnershipView> ReadAsync(string vmId, CancellationToken cancellationToken);
+}
+
+/// <summary>The direct calls to replication-policy, authenticated as this host.</summary>
+public sealed class HttpOwnershipLog(HttpClient http) : IOwnershipLog
+{
+    /// <summary>How long a call may take before it counts as unanswered and is repeated.</summary>
+    public static readonly TimeSpan CallLimit = TimeSpan.FromSeconds(2);
+
+    public Task<OwnershipAnswer> TransferAsync(string vmId, TransferOwnership request, CancellationToken cancellationToken) =>
+        PostAsync($"ownership/{vmId}/transfer", request, cancellationToken);
+
+    public Task<OwnershipAnswer> RefuseAsync(string vmId, RefuseTransfer request, CancellationToken cancellationToken) =>
+        PostAsync($"ownership/{vmId}/refuse", request, cancellationToken);
+
+    public async Task<OwnershipView> ReadAsync(string vmId, CancellationToken cancellationToken) =>
+        await http.GetFromJsonAsync<OwnershipView>($"ownership/{vmId}", ContractJson.Options, cancellationToken)
+        ?? throw new HttpRequestException("The answer was empty.");
+
+    private async Task<OwnershipAnswer> PostAsync<T>(string path, T request, CancellationToken cancellationToken)
+    {
+        using HttpResponseMessage response = await http.PostAsJsonAsync(path, request, ContractJson.Options, cancellationToken);
+        response.EnsureSuccessStatusCode();
+        return await response.Content.ReadFromJsonAsync<OwnershipAnswer>(ContractJson.Options, cancellationToken)
+            ?? throw new HttpRequestException("The answer was empty.");
+    }
+}
+
+/// <summary>Registers the calls over HTTP.</summary>
+public static class HttpOwnershipLogRegistration
+{
+    public static void AddHttpOwnershipLog(this IServiceCollection services, HostAgentOptions options)
+    {
+        HttpClient http = new(new SocketsHttpHandler { PooledConnectionIdleTimeout = TimeSpan.FromMinutes(5), ConnectTimeout = HttpOwnershipLog.CallLimit })
+        {
+            BaseAddress = options.ReplicationPolicyUrl ?? throw new InvalidOperationException("SpecMesh:ReplicationPolicyUrl is missing."),
+            Timeout = HttpOwnershipLog.CallLimit,
+        };
+        http.DefaultRequestHeaders.Authorization = AuthenticationHeaderValue.Parse(AgentCredential.For(options.HostId, options.ClusterKey));
+        services.AddSingleton<IOwnershipLog>(new HttpOwnershipLog(http));
+    }
+}

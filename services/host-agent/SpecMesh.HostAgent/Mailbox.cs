@@ -1,0 +1,39 @@
+using System.Threading.Channels;
+
+namespace SpecMesh.HostAgent;
+
+/// <summary>Inputs of one state machine, taken one at a time in the order of their arrival.</summary>
+public sealed class Mailbox<TInput> : IAsyncDisposable
+{
+    private readonly Channel<TInput> inputs = Channel.CreateUnbounded<TInput>(new UnboundedChannelOptions { SingleReader = true });
+    private readonly Task loop;
+
+    /// <param name="step">Handles one input; it must not throw for anything that an input may say.</param>
+    /// <param name="broken">Told when <paramref name="step"/> threw: an invariant is broken, and the state machine stands still.</param>
+    public Mailbox(Action<TInput> step, Action<Exception> broken) => loop = Task.Run(() => RunAsync(step, broken));
+
+    /// <summary>Takes an input; after <see cref="DisposeAsync"/> it is dropped.</summary>
+    public void Post(TInput input) => inputs.Writer.TryWrite(input);
+
+    public async ValueTask DisposeAsync()
+    {
+        inputs.Writer.TryComplete();
+        await loop;
+    }
+
+    private async Task RunAsync(Action<TInput> step, Action<Exception> broken)
+    {
+        await foreach (TInput input in inputs.Reader.ReadAllAsync())
+        {
+            try
+            {
+                step(input);
+            }
+            catch (Exception error)
+            {
+                broken(error);
+                return;
+            }
+        }
+    }
+}

@@ -1,0 +1,11 @@
+using SpecMesh.Contracts;
+using SpecMesh.Speculation.SpecOps;
+
+namespace SpecMesh.HostAgent;
+
+/// <summary>The operation has ended: the source asks the event stream what its copy is to become. One that never joined says that it holds nothing.</summary>
+internal static class ReleaseSourceHandler
+{
+    public static void Handle(Agent agent, ReleaseSource command) =>
+        agent.SourceOf(command.OperationId, command.VmId, command.Epoch, 0).Post(new SourceInput.Release());
+}

@@ -1,0 +1,30 @@
+using SpecMesh.EventStore;
+
+namespace SpecMesh.Hosting;
+
+/// <summary>What one attempt at handling one message works with. A repeated attempt gets a fresh one.</summary>
+public sealed class HandlerContext
+{
+    private readonly UnitOfWork? work;
+
+    internal HandlerContext(UnitOfWork? work, DateTimeOffset now, Guid messageId, IServiceProvider services)
+    {
+        this.work = work;
+        Now = now;
+        MessageId = messageId;
+        Services = services;
+    }
+
+    /// <summary>What is appended, sent and scheduled; committed in one transaction after the handler has returned.</summary>
+    /// <exception cref="InvalidOperationException">The handler was registered with <see cref="EndpointBuilder.Receive{T}"/>, which has no store.</exception>
+    public UnitOfWork Work => work ?? throw new InvalidOperationException("This handler has no event store: register it with Handle instead of Receive.");
+
+    /// <summary>The time of this attempt: decisions take it from here.</summary>
+    public DateTimeOffset Now { get; }
+
+    /// <summary>The message's id, the same for every delivery of it. A digest of the body where a plain client sent none.</summary>
+    public Guid MessageId { get; }
+
+    /// <summary>Services of this attempt's scope.</summary>
+    public IServiceProvider Services { get; }
+}

@@ -1,0 +1,125 @@
+using System.Text.Json;
+using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Options;
+using SpecMesh.EventStore;
+
+namespace SpecMesh.Hosting;
+
+/// <summary>
+/// Publishes one service's outbox: messages at once, deadlines when due. A message is removed from the store only after the broker has confirmed it;
+/// until then it is published again, under the same id.
+/// </summary>
+internal sealed class OutboxDispatcher(
+    string service,
+    BusGate gate,
+    MessageBus bus,
+    StoreState state,
+    EventTypes types,
+    TimeProvider time,
+    IOptions<SpecMeshOptions> options,
+    MeshMetrics metrics,
+    ILogger<OutboxDispatcher> logger,
+    IEventStore? store = null) : BackgroundService
+{
+    // A commit of another process is noticed after this time at the latest, where the store cannot tell sooner.
+    private static readonly TimeSpan LongestWait = TimeSpan.FromMilliseconds(500);
+    private static readonly TimeSpan ConfirmTimeout = TimeSpan.FromSeconds(30);
+
+    protected override async Task ExecuteAsync(CancellationToken stoppingToken)
+    {
+        if (store is null)
+        {
+            return;
+        }
+
+        await state.WaitUntilOpenAsync(stoppingToken);
+        int failures = 0;
+        while (true)
+        {
+            // Nothing is taken from the store while the broker is away: it would only be put back.
+            await gate.WaitUntilReadyAsync(stoppingToken);
+            try
+            {
+                // Listening begins before reading, so that a commit between the two is not slept through.
+                using CancellationTokenSource listening = CancellationTokenSource.CreateLinkedTokenSource(stoppingToken);
+                Task change = store.WaitForChangeAsync(LongestWait, listening.Token);
+                await DispatchDueAsync(store, stoppingToken);
+                failures = 0;
+                await WaitAsync(store, change, listening.Token);
+                await listening.CancelAsync();
+            }
+            catch (Exception exception) when (exception is not OperationCanceledException || !stoppingToken.IsCancellationRequested)
+            {
+                failures++;
+                metrics.DispatchFailed(service);
+                Log.DispatchFailed(logger, exception, service, failures);
+                await Task.Delay(BackOff.Exponential(failures), stoppingToken);
+            }
+        }
+    }
+
+    private async Task DispatchDueAsync(IEventStore store, CancellationToken cancellationToken)
+    {
+        int published;
+        do
+        {
+            published = await store.DispatchAsync(service, options.Value.OutboxBatch, PublishAsync, cancellationToken);
+        }
+        while (published > 0);
+    }
+
+    private async Task PublishAsync(IReadOnlyList<OutboxMessage> messages, CancellationToken cancellationToken)
+    {
+        using CancellationTokenSource timeout = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        timeout.CancelAfter(ConfirmTimeout);
+        await Task.WhenAll(messages.Select(message => DeliverAsync(message, timeout.Token)));
+        foreach (OutboxMessage message in messages)
+        {
+            metrics.Published(service, message, time.GetUtcNow());
+        }
+    }
+
+    private async Task DeliverAsync(OutboxMessage message, CancellationToken cancellationToken)
+    {
+        string reason = "its type is not known to this process";
+        if (message.Message is not JsonElement)
+        {
+            try
+            {
+                await bus.DeliverAsync(message, cancellationToken);
+                return;
+            }
+            catch (Exception exception) when (MessageBus.IsPermanent(exception))
+            {
+                reason = exception.Message;
+            }
+        }
+
+        // Whatever stays at the head of the outbox holds up everything behind it, so a message that can never leave is put aside, visibly.
+        Log.Undeliverable(logger, service, message.MessageId, message.Alias, reason);
+        JsonElement body = JsonSerializer.SerializeToElement(message.Message, types.Json);
+        UndeliverableMessage aside = new(message.MessageId, message.Alias, body, message.Destination, reason);
+        await bus.DeliverAsync(message with { Message = aside, Destination = $"{service}_outbox_error" }, cancellationToken);
+    }
+
+    /// <summary>Waits for a commit or for the next deadline.</summary>
+    private async Task WaitAsync(IEventStore source, Task change, CancellationToken cancellationToken)
+    {
+        DateTimeOffset? due = await source.NextDueAsync(service, cancellationToken);
+        TimeSpan wait = due is { } at ? at - time.GetUtcNow() : LongestWait;
+        metrics.OutboxLag(service, wait < TimeSpan.Zero ? -wait : TimeSpan.Zero);
+        if (wait > TimeSpan.Zero)
+        {
+            await Task.WhenAny(change, Task.Delay(wait < LongestWait ? wait : LongestWait, cancellationToken));
+        }
+    }
+}
+
+/// <summary>A message of an outbox that can never be published, as it lies in the queue <c>SERVICE_outbox_error</c> for an operator.</summary>
+/// <param name="MessageId">Its id.</param>
+/// <param name="Alias">Alias of its type.</param>
+/// <param name="Body">The message.</param>
+/// <param name="Destination">Queue that it was meant for; null: whoever listens.</param>
+/// <param name="Reason">Why it cannot be published.</param>
+public sealed record UndeliverableMessage(Guid MessageId, string Alias, JsonElement Body, string? Destination, string Reason);

@@ -1,0 +1,16 @@
+using SpecMesh.Contracts;
+using SpecMesh.Hosting;
+using SpecMesh.Speculation.Placement;
+
+namespace SpecMesh.Placement;
+
+/// <summary>Use case: a replica has left its host.</summary>
+internal static class CleanedReplica
+{
+    public static async Task HandleAsync(ReplicaCleaned message, HandlerContext context, CancellationToken cancellationToken)
+    {
+        OperationFacts operation = await context.LoadOperationAsync(message.OperationId, cancellationToken);
+        Fleet fleet = await context.LoadHostsAsync([message.HostId], cancellationToken);
+        context.Do(ReservationDecider.Decide(fleet, message, operation), message);
+    }
+}

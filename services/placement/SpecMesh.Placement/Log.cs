@@ -1,0 +1,25 @@
+using SpecMesh.Speculation.Placement;
+
+namespace SpecMesh.Placement;
+
+/// <summary>Log lines of placement, ids 3000 to 3099.</summary>
+internal static partial class Log
+{
+    [LoggerMessage(3000, LogLevel.Information, "Operation {OperationId}, request {Request}: {HostIds} reserved. {Detail}")]
+    public static partial void TargetsReserved(ILogger logger, Guid operationId, int request, IReadOnlyList<string> hostIds, string detail);
+
+    [LoggerMessage(3001, LogLevel.Warning, "Operation {OperationId}, request {Request}: refused, {Code}. {Detail}")]
+    public static partial void TargetsRefused(ILogger logger, Guid operationId, int request, string code, string detail);
+
+    [LoggerMessage(3002, LogLevel.Information, "Host {HostId} in {FailureDomain} has {MemoryBytes} bytes for guests")]
+    public static partial void HostRegistered(ILogger logger, string hostId, string failureDomain, long memoryBytes);
+
+    [LoggerMessage(3003, LogLevel.Warning, "The lease on {HostId} for operation {OperationId}, which is {Standing}, has lapsed")]
+    public static partial void LeaseLapsed(ILogger logger, string hostId, Guid operationId, OperationStanding standing);
+
+    [LoggerMessage(3004, LogLevel.Information, "Host {HostId}: maintenance {InMaintenance}, asked by {RequestedBy}")]
+    public static partial void MaintenanceSet(ILogger logger, string hostId, bool inMaintenance, string? requestedBy);
+
+    [LoggerMessage(3005, LogLevel.Warning, "Maintenance of the unknown host {HostId}, asked by {RequestedBy}, is passed over")]
+    public static partial void MaintenanceOfUnknownHost(ILogger logger, string hostId, string? requestedBy);
+}

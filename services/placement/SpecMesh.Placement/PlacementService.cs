@@ -1,0 +1,28 @@
+using SpecMesh.Contracts;
+using SpecMesh.Hosting;
+
+namespace SpecMesh.Placement;
+
+/// <summary>Picks hosts, reserves memory on them, and keeps <c>host-{id}</c>. One file per use case; this one is the map.</summary>
+public static class PlacementService
+{
+    /// <summary>Queue that receives every message of this service.</summary>
+    public const string Queue = "placement";
+
+    public static MeshBuilder AddPlacement(this MeshBuilder mesh)
+    {
+        mesh.Services.AddSingleton<HostsView>();
+        mesh.View("placement-hosts", (services, stored) => services.GetRequiredService<HostsView>().Apply(stored));
+        return mesh.Endpoint(Queue, endpoint => endpoint
+            .Handle<SelectTargets>(ChooseHosts.HandleAsync)
+            .Handle<ReleaseTargets>(GiveBackHosts.HandleAsync)
+            .Handle<ReplicaCleaned>(CleanedReplica.HandleAsync)
+            .Handle<SpecOpCompleted>(EndedOperation.HandleAsync)
+            .Handle<SpecOpSettled>(EndedOperation.HandleAsync)
+            .Handle<ReservationDeadline>(LapsedLease.HandleAsync)
+            .Handle<HostHeartbeat>(RegisteredHost.HandleAsync)
+            .Handle<SetHostMaintenance>(Maintenance.HandleAsync));
+    }
+
+    public static void MapPlacement(this IEndpointRouteBuilder endpoints) => endpoints.MapGet("/v1/hosts", ListedHosts.Get);
+}

@@ -1,0 +1,89 @@
+using System.Collections.Immutable;
+using SpecMesh.Contracts;
+using SpecMesh.EventStore;
+using SpecMesh.Hosting;
+using SpecMesh.Speculation;
+using SpecMesh.Speculation.Placement;
+
+namespace SpecMesh.Placement;
+
+/// <summary>What every use case does around its decision: load, and put what was decided into the unit of work.</summary>
+internal static class PlacementWork
+{
+    /// <summary>All hosts as they are recorded now.</summary>
+    public static async Task<Fleet> LoadFleetAsync(this HandlerContext context, CancellationToken cancellationToken)
+    {
+        HostsView view = await context.ViewAsync(cancellationToken);
+        return await context.LoadHostsAsync(view.Hosts.Keys, cancellationToken);
+    }
+
+    /// <summary>Some hosts as they are recorded now; those that nobody ever heard of are left out.</summary>
+    public static async Task<Fleet> LoadHostsAsync(this HandlerContext context, IEnumerable<string> hostIds, CancellationToken cancellationToken)
+    {
+        HostsView view = await context.ViewAsync(cancellationToken);
+        ImmutableSortedDictionary<string, Loaded<HostState>> known = view.Hosts;
+        Fleet fleet = Fleet.Empty with { Suspected = view.Suspected };
+        foreach (string hostId in hostIds.Distinct(StringComparer.Ordinal).Where(known.ContainsKey))
+        {
+            fleet = fleet.With((await context.Work.LoadAsync(EventStreams.OfHost(hostId), known[hostId], HostState.Evolve, cancellationToken)).State);
+        }
+
+        return fleet;
+    }
+
+    /// <summary>One host as it is recorded now, known or not.</summary>
+    public static async Task<HostState> LoadHostAsync(this HandlerContext context, string hostId, CancellationToken cancellationToken)
+    {
+        HostsView view = context.Services.GetRequiredService<HostsView>();
+        Loaded<HostState> earlier = view.Hosts.GetValueOrDefault(hostId) ?? new Loaded<HostState>(HostState.Unknown(hostId), 0);
+        return (await context.Work.LoadAsync(EventStreams.OfHost(hostId), earlier, HostState.Evolve, cancellationToken)).State;
+    }
+
+    /// <summary>What is recorded of an operation. Its event stream belongs to replication-policy and is only read here.</summary>
+    public static async Task<OperationFacts> LoadOperationAsync(this HandlerContext context, Guid operationId, CancellationToken cancellationToken)
+    {
+        context.Work.CorrelationId = operationId.ToString();
+        return (await context.Work.LoadAsync(EventStreams.OfOperation(operationId), OperationFacts.Unknown(operationId), OperationFacts.Evolve, cancellationToken)).State;
+    }
+
+    /// <summary>Host that owns a machine now; null when none does. The event stream belongs to replication-policy and is only read here.</summary>
+    public static async Task<string?> LoadOwnerAsync(this HandlerContext context, string vmId, CancellationToken cancellationToken) =>
+        (await context.Work.LoadAsync<string?>(
+            EventStreams.OfVm(vmId), (string?)null, (owner, stored) => stored is OwnershipTransferred transferred ? transferred.HostId : owner, cancellationToken)).State;
+
+    /// <summary>Puts a decision into the unit of work: all hosts' events and all messages are committed together.</summary>
+    /// <param name="context">The message's context.</param>
+    /// <param name="decision">What was decided.</param>
+    /// <param name="decidedFrom">The message, kept beside the events so that the decision can be taken again.</param>
+    public static void Do(this HandlerContext context, PlacementDecision decision, object decidedFrom)
+    {
+        foreach ((string hostId, IReadOnlyList<object> events) in decision.EventsByHost)
+        {
+            context.Work.Append(EventStreams.OfHost(hostId), EventStreams.HostType, events, decidedFrom);
+        }
+
+        context.Send(decision.Effects);
+    }
+
+    /// <summary>Puts a decision about one host into the unit of work.</summary>
+    public static void Do(this HandlerContext context, string hostId, Decision decision, object decidedFrom)
+    {
+        context.Work.Append(EventStreams.OfHost(hostId), EventStreams.HostType, decision.Events, decidedFrom);
+        context.Send(decision.Effects);
+    }
+
+    private static async Task<HostsView> ViewAsync(this HandlerContext context, CancellationToken cancellationToken)
+    {
+        HostsView view = context.Services.GetRequiredService<HostsView>();
+        await view.EnsureBuiltAsync(context.Services.GetRequiredService<IEventStore>(), cancellationToken);
+        return view;
+    }
+
+    private static void Send(this HandlerContext context, IReadOnlyList<Effect> effects)
+    {
+        foreach (Effect effect in effects)
+        {
+            context.Work.Send(effect.Message, effect.HostId is null ? null : HostQueue.Of(effect.HostId), effect.DueAt);
+        }
+    }
+}
