@@ -1,4 +1,3 @@
-using System.Runtime.CompilerServices;
 using System.Text;
 
 namespace SpecMesh.Speculation.Tests.SpecOps;
@@ -64,9 +63,9 @@ public sealed class ScriptTests
         return given.ToString();
     }
 
-    private static string Folder([CallerFilePath] string here = "")
+    private static string Folder()
     {
-        // The build maps source paths, so the folder is found from the test's own folder upwards.
+        // The build maps source paths, so a compiled-in path would not exist: the folder is looked for from the output upwards.
         for (DirectoryInfo? folder = new(AppContext.BaseDirectory); folder is not null; folder = folder.Parent)
         {
             string scripts = Path.Combine(folder.FullName, "tests", "SpecMesh.Speculation.Tests", "scripts");
@@ -76,6 +75,6 @@ public sealed class ScriptTests
             }
         }
 
-        throw new DirectoryNotFoundException($"No scripts folder above {AppContext.BaseDirectory} (compiled from {here}).");
+        throw new DirectoryNotFoundException($"No scripts folder above {AppContext.BaseDirectory}.");
     }
 }
