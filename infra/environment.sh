@@ -23,21 +23,23 @@ export DOTNET_NOLOGO=1 DOTNET_CLI_TELEMETRY_OPTOUT=1 DOTNET_GENERATE_ASPNET_CERT
 export MSBUILDDISABLENODEREUSE=1
 export MASSTRANSIT_USAGE_TELEMETRY=false
 
+# Sets $dotnet to the first dotnet that has an SDK new enough; $found to the versions of those that have not.
 find_dotnet() {
-    local candidate
+    local candidate versions
+    found=
     for candidate in "$(command -v dotnet || true)" "${DOTNET_ROOT:-}/dotnet" "$HOME/.dotnet/dotnet" /usr/share/dotnet/dotnet /usr/lib/dotnet/dotnet; do
-        if [ -x "$candidate" ]; then
-            printf '%s' "$candidate"
-            return
+        [ -x "$candidate" ] || continue
+        versions=$("$candidate" --list-sdks 2>/dev/null | awk '{print $1}')
+        if grep -qE '^10\.' <<<"$versions"; then
+            dotnet=$candidate
+            return 0
         fi
+        found+="$candidate has $(tr '\n' ' ' <<<"${versions:-no SDK}"); "
     done
     return 1
 }
 
-dotnet=$(find_dotnet) || fail "The .NET SDK is missing: install the .NET 10 SDK (https://dot.net) so that 'dotnet' is on the PATH."
-if ! "$dotnet" --list-sdks 2>/dev/null | grep -qE '^10\.'; then
-    fail "The .NET 10 SDK is needed; $dotnet has: $("$dotnet" --list-sdks 2>/dev/null | awk '{printf "%s ", $1}')"
-fi
+find_dotnet || fail "SpecMesh needs the .NET 10 SDK (https://dot.net) on the PATH. ${found:-There is no dotnet.}"
 
 # build_quietly PROJECT...: builds Release; output is shown only when a build fails.
 build_quietly() {

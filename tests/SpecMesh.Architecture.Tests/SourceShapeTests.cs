@@ -55,6 +55,7 @@ public sealed partial class SourceShapeTests
     [InlineData("try { A(); } catch { }", true)]
     [InlineData("try { A(); } catch (IOException) when (x)\n{\n    // It does not matter.\n}", true)]
     [InlineData("try { A(); } catch (IOException)\n{\n    return null; // It has gone.\n}", false)]
+    [InlineData("catch (IOException e) when (A(e) is { } b)\n{\n    Log(b);\n}\nType t = new() { };", false)]
     public void an_empty_catch_is_seen(string source, bool empty) => Assert.Equal(empty, HasEmptyCatch(source));
 
     [Fact]
@@ -107,7 +108,7 @@ public sealed partial class SourceShapeTests
     [GeneratedRegex(@"\b(Thread\.Sleep|Task\.Delay)\b")]
     private static partial Regex Sleep();
 
-    [GeneratedRegex(@"\bcatch\b\s*(\([^)]*\))?\s*(when\s*\(.*?\)\s*)?\{\s*\}", RegexOptions.Singleline)]
+    [GeneratedRegex(@"\bcatch\b[^\n{]*\n?\s*\{\s*\}\s*$", RegexOptions.Multiline)]
     private static partial Regex EmptyCatch();
 
     [GeneratedRegex(@"//[^\n]*")]

@@ -165,7 +165,8 @@ public abstract partial class EventStoreCompliance
         await Assert.ThrowsAnyAsync<OperationCanceledException>(() => Store.WaitForChangeAsync(TimeSpan.FromHours(1), new CancellationToken(canceled: true)));
     }
 
-    private static async Task EchoAsync(StoredEvent stored, UnitOfWork work, CancellationToken token)
+    /// <summary>Appends and sends one reminder for each counted event.</summary>
+    protected static async Task EchoAsync(StoredEvent stored, UnitOfWork work, CancellationToken token)
     {
         if (stored.Data is Counted counted)
         {

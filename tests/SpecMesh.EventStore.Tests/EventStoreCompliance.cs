@@ -8,7 +8,7 @@ public abstract partial class EventStoreCompliance : IAsyncLifetime
     private readonly List<IEventStore> opened = [];
 
     /// <summary>Ends a test that hangs. Nothing is measured with it.</summary>
-    protected CancellationToken Token { get; } = new CancellationTokenSource(TimeSpan.FromMinutes(3)).Token;
+    protected CancellationToken Token { get; } = new CancellationTokenSource(TimeSpan.FromMinutes(5)).Token;
 
     private protected FakeClock Clock { get; } = new();
 

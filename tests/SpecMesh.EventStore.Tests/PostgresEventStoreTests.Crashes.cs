@@ -74,6 +74,23 @@ public sealed partial class PostgresEventStoreTests
     }
 
     [StoreFact]
+    public async Task a_subscription_whose_commit_is_cut_off_goes_on_and_repeats_nothing()
+    {
+        await Store.CommitAsync(Append("source", 0, new Counted(1)), Token);
+        await using NpgsqlConnection connection = await source.OpenConnectionAsync(Token);
+        await using NpgsqlTransaction foreign = await connection.BeginTransactionAsync(Token);
+        await ForeignAppendAsync(connection, "echo", 0, 9);
+
+        Task running = Subscription.Checkpointed(Store, Records.Types, Service, "echo", EchoAsync).CatchUpAsync(Token);
+        await ExecuteAsync($"select pg_terminate_backend({await BlockedBackendAsync()}, 60000)");
+        await foreign.RollbackAsync(Token);
+        await running;
+
+        Assert.Equal([1], (await Store.ReadStreamAsync("echo", 0, 10, Token)).Select(stored => ((Reminder)stored.Data).Value));
+        Assert.Equal([1], await DispatchAsync());
+    }
+
+    [StoreFact]
     public async Task a_second_dispatcher_takes_what_the_first_does_not_hold()
     {
         await Store.CommitAsync(Send(Message(1), Message(2), Message(3)), Token);

@@ -80,13 +80,17 @@ public sealed partial class PostgresEventStoreTests
         foreach ((string stream, long version) in new[] { ("a", 1L), ("new", 0L) })
         {
             await using NpgsqlTransaction foreign = await connection.BeginTransactionAsync(Token);
-            await ForeignAppendAsync(connection, stream, version, 7);
+            await ForeignInsertAsync(connection, stream, version, 7);
             Task ours = Store.CommitAsync(Append(stream, version, new Counted(8)), Token);
             await BlockedBackendAsync();
+
+            // Our writer waits for the event. If it held the stream's row meanwhile, each would now wait for the other.
+            await ForeignMoveStreamAsync(connection, stream, version);
             await foreign.CommitAsync(Token);
 
             ConcurrencyException refused = await Assert.ThrowsAsync<ConcurrencyException>(() => ours);
             Assert.Equal((stream, version), (refused.StreamId, refused.ExpectedVersion));
+            Assert.Equal(PostgresErrorCodes.UniqueViolation, Assert.IsType<PostgresException>(refused.InnerException).SqlState);
         }
     }
 
@@ -158,6 +162,12 @@ public sealed partial class PostgresEventStoreTests
     /// <summary>One event in plain SQL with the locks of Marten's Quick mode: a new stream's row, the event, the stream's row.</summary>
     private async Task ForeignAppendAsync(NpgsqlConnection connection, string stream, long expectedVersion, int value)
     {
+        await ForeignInsertAsync(connection, stream, expectedVersion, value);
+        await ForeignMoveStreamAsync(connection, stream, expectedVersion);
+    }
+
+    private async Task ForeignInsertAsync(NpgsqlConnection connection, string stream, long expectedVersion, int value)
+    {
         if (expectedVersion == 0)
         {
             await ExecuteAsync(connection, $"insert into mesh.mt_streams (id, type, version, timestamp, created, tenant_id, is_archived) values ('{stream}', 'test', 0, now(), now(), '*DEFAULT*', false)");
@@ -168,10 +178,12 @@ public sealed partial class PostgresEventStoreTests
             $$"""
             insert into mesh.mt_events (seq_id, id, stream_id, version, data, type, timestamp, tenant_id, mt_dotnet_type, is_archived)
             values (nextval('mesh.mt_events_sequence'), gen_random_uuid(), '{{stream}}', {{expectedVersion + 1}}, '{"value": {{value}}}', 'counted', now(), '*DEFAULT*',
-                    'SpecMesh.EventStore.Tests.Counted, SpecMesh.EventStore.Tests', false);
-            update mesh.mt_streams set version = {{expectedVersion + 1}}, timestamp = now() where id = '{{stream}}';
+                    'SpecMesh.EventStore.Tests.Counted, SpecMesh.EventStore.Tests', false)
             """);
     }
+
+    private Task ForeignMoveStreamAsync(NpgsqlConnection connection, string stream, long expectedVersion) =>
+        ExecuteAsync(connection, $"update mesh.mt_streams set version = {expectedVersion + 1}, timestamp = now() where id = '{stream}'");
 
     private async Task ExecuteAsync(NpgsqlConnection connection, string sql)
     {

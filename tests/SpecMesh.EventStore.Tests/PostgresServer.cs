@@ -7,7 +7,8 @@ using Npgsql;
 namespace SpecMesh.EventStore.Tests;
 
 /// <summary>
-/// The server that the tests of this run share: the one that SPECMESH_TEST_POSTGRES names, else a private one on a free loopback port, stopped and deleted at the end.
+/// The server that the tests of this run share: the one that SPECMESH_TEST_POSTGRES names (its role must be allowed to create databases and to end their sessions, and
+/// max_prepared_transactions be above 0), else a private one on a free loopback port, stopped and deleted at the end.
 /// Every test gets a database of its own.
 /// </summary>
 public sealed class PostgresServer : IAsyncLifetime
@@ -15,7 +16,7 @@ public sealed class PostgresServer : IAsyncLifetime
     private const string Variable = "SPECMESH_TEST_POSTGRES";
 
     private readonly string folder = Path.Combine(Path.GetTempPath(), $"specmesh-pg-{Guid.NewGuid():N}");
-    private string admin = Environment.GetEnvironmentVariable(Variable) ?? "";
+    private string admin = Environment.GetEnvironmentVariable(Variable) is { Length: > 0 } given ? StoreConnection.PostgresConnectionString(given) : "";
     private bool started;
     private int databases;
 
@@ -23,6 +24,9 @@ public sealed class PostgresServer : IAsyncLifetime
     public static string? WhyNot { get; } = Environment.GetEnvironmentVariable(Variable) is { Length: > 0 } || Binaries() is not null
         ? null
         : $"no PostgreSQL: {Variable} is not set and there is no /usr/lib/postgresql/*/bin/initdb";
+
+    /// <summary>PostgreSQL refuses to run as root. Its package makes a user; where only the programs were unpacked, nobody will do.</summary>
+    private static string ServerUser => File.ReadLines("/etc/passwd").Any(line => line.StartsWith("postgres:", StringComparison.Ordinal)) ? "postgres" : "nobody";
 
     public async Task InitializeAsync()
     {
@@ -34,7 +38,7 @@ public sealed class PostgresServer : IAsyncLifetime
         Directory.CreateDirectory(folder);
         if (Environment.IsPrivilegedProcess)
         {
-            await RunAsync("chown", "postgres", folder);
+            await RunAsync("chown", ServerUser, folder);
         }
 
         int port = FreePort();
@@ -91,12 +95,11 @@ public sealed class PostgresServer : IAsyncLifetime
         return ((IPEndPoint)listener.LocalEndpoint).Port;
     }
 
-    /// <summary>PostgreSQL refuses to run as root, so its programs run as the user that its package made.</summary>
     private Task RunAsServerAsync(string program, params string[] arguments)
     {
         string path = Path.Combine(Binaries()!, program);
         return Environment.IsPrivilegedProcess
-            ? RunAsync("setpriv", ["--reuid=postgres", "--regid=postgres", "--clear-groups", path, .. arguments])
+            ? RunAsync("setpriv", [$"--reuid={ServerUser}", "--clear-groups", path, .. arguments])
             : RunAsync(path, arguments);
     }
 

@@ -93,9 +93,10 @@ public sealed class Subscription
             Volatile.Write(ref position, after);
             return after > before;
         }
-        catch (ConcurrencyException)
+        catch (Exception e) when (e is ConcurrencyException or CommitUnknownException)
         {
-            // Either another instance of this subscription moved the checkpoint, or somebody appended to an event stream that the handler decided on. Both are cured by looking again.
+            // Another instance of this subscription moved the checkpoint, or somebody appended to an event stream that the handler decided on, or the answer to the commit was
+            // lost. The checkpoint moves in the same transaction as everything else, so looking at it again settles all three.
             await StartAsync(cancellationToken);
             return true;
         }

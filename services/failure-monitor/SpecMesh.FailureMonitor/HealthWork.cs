@@ -16,7 +16,7 @@ internal static class HealthWork
         context.Work.Append(EventStreams.OfHealth(hostId), EventStreams.HealthType, decision.Events, decidedFrom);
         foreach (Effect effect in decision.Effects)
         {
-            context.Work.Send(effect.Message, effect.HostId is null ? null : $"host-agent-{effect.HostId}", effect.DueAt);
+            context.Work.Send(effect.Message, effect.HostId is null ? null : HostQueue.Of(effect.HostId), effect.DueAt);
         }
 
         Tell(context.Services.GetRequiredService<ILogger<HostWatch>>(), decision);

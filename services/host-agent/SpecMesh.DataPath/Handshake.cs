@@ -17,30 +17,30 @@ internal static class Handshake
 
     /// <summary>The source's side.</summary>
     /// <exception cref="MigrationException">The target is not who it should be, or does not speak this format.</exception>
-    public static void Connect(RecordStream stream, ReplicaIdentity identity, ReadOnlySpan<byte> token)
+    public static void Connect(RecordConnection records, ReplicaIdentity identity, ReadOnlySpan<byte> token)
     {
         byte[] nonce = RandomNumberGenerator.GetBytes(ReplicaToken.NonceBytes);
-        stream.Write(RecordType.Hello, WriteHello(identity, nonce));
-        stream.Read(RecordType.Challenge);
-        byte[] targetNonce = stream.Payload[..ReplicaToken.NonceBytes].ToArray();
+        records.Write(RecordType.Hello, WriteHello(identity, nonce));
+        records.Read(RecordType.Challenge);
+        byte[] targetNonce = records.Payload[..ReplicaToken.NonceBytes].ToArray();
         byte[] expected = ReplicaToken.ProveTarget(token, nonce, targetNonce);
-        if (!CryptographicOperations.FixedTimeEquals(stream.Payload[ReplicaToken.NonceBytes..], expected))
+        if (!CryptographicOperations.FixedTimeEquals(records.Payload[ReplicaToken.NonceBytes..], expected))
         {
             throw new MigrationException(MigrationFault.Unauthenticated, "The target did not prove that it belongs to this replica.");
         }
 
-        stream.Write(RecordType.Proof, ReplicaToken.ProveSource(token, nonce, targetNonce));
-        stream.Read(RecordType.Welcome);
+        records.Write(RecordType.Proof, ReplicaToken.ProveSource(token, nonce, targetNonce));
+        records.Read(RecordType.Welcome);
     }
 
     /// <summary>The target's side, up to the point where the source has proved itself. The caller says welcome once the session is the source's.</summary>
     /// <param name="find">Gives what is expected under a key, or null.</param>
     /// <exception cref="MigrationException">The source is not expected, or did not prove itself.</exception>
-    public static TSession Accept<TSession>(RecordStream stream, Func<ReplicaKey, TSession?> find, Func<TSession, (ReplicaIdentity Identity, byte[] Token)> secret)
+    public static TSession Accept<TSession>(RecordConnection records, Func<ReplicaKey, TSession?> find, Func<TSession, (ReplicaIdentity Identity, byte[] Token)> secret)
         where TSession : class
     {
-        stream.Read(RecordType.Hello);
-        (ReplicaIdentity claimed, byte[] sourceNonce) = ReadHello(stream.Payload);
+        records.Read(RecordType.Hello);
+        (ReplicaIdentity claimed, byte[] sourceNonce) = ReadHello(records.Payload);
         TSession session = find(claimed.Key)
             ?? throw new MigrationException(MigrationFault.Unauthenticated, $"No replica {claimed.Key.Replica} of operation {claimed.Key.OperationId} is expected in epoch {claimed.Key.Epoch}.");
         (ReplicaIdentity identity, byte[] token) = secret(session);
@@ -53,9 +53,9 @@ internal static class Handshake
         RandomNumberGenerator.Fill(challenge.AsSpan(0, ReplicaToken.NonceBytes));
         ReadOnlySpan<byte> nonce = challenge.AsSpan(0, ReplicaToken.NonceBytes);
         ReplicaToken.ProveTarget(token, sourceNonce, nonce).CopyTo(challenge, ReplicaToken.NonceBytes);
-        stream.Write(RecordType.Challenge, challenge);
-        stream.Read(RecordType.Proof);
-        if (!CryptographicOperations.FixedTimeEquals(stream.Payload, ReplicaToken.ProveSource(token, sourceNonce, nonce)))
+        records.Write(RecordType.Challenge, challenge);
+        records.Read(RecordType.Proof);
+        if (!CryptographicOperations.FixedTimeEquals(records.Payload, ReplicaToken.ProveSource(token, sourceNonce, nonce)))
         {
             throw new MigrationException(MigrationFault.Unauthenticated, "The source did not prove that it belongs to this replica.");
         }
@@ -63,7 +63,8 @@ internal static class Handshake
         return session;
     }
 
-    private static byte[] WriteHello(ReplicaIdentity identity, byte[] nonce)
+    /// <summary>The payload of a hello.</summary>
+    public static byte[] WriteHello(ReplicaIdentity identity, byte[] nonce)
     {
         byte[] vmId = Encoding.UTF8.GetBytes(identity.VmId);
         ArgumentOutOfRangeException.ThrowIfGreaterThan(vmId.Length, ReplicaIdentity.MaxVmIdBytes);

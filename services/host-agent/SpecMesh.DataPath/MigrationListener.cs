@@ -163,11 +163,11 @@ public sealed class MigrationListener : IAsyncDisposable
     private MigrationReceiver Welcome(Socket socket, CancellationTokenSource deadline)
     {
         socket.NoDelay = true;
-        StreamSockets.DetectDeadPeer(socket);
-        RecordStream stream = new(new NetworkStream(socket, ownsSocket: false));
+        MigrationSockets.DetectDeadPeer(socket);
+        RecordConnection records = new(new NetworkStream(socket, ownsSocket: false));
         using CancellationTokenRegistration late = deadline.Token.Register(socket.Dispose);
-        MigrationReceiver receiver = Handshake.Accept(stream, expected.GetValueOrDefault, session => (session.Identity, session.Token));
-        return late.Unregister() && receiver.TryClaim(stream, socket.Dispose)
+        MigrationReceiver receiver = Handshake.Accept(records, expected.GetValueOrDefault, session => (session.Identity, session.Token));
+        return late.Unregister() && receiver.TryClaim(records, socket.Dispose)
             ? receiver
             : throw new MigrationException(MigrationFault.Unauthenticated, "The replica has a source already, or has ended.");
     }

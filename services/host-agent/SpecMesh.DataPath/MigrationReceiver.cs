@@ -11,30 +11,21 @@ namespace SpecMesh.DataPath;
 public sealed class MigrationReceiver : IAsyncDisposable
 {
     private const int MaxWaitingEvents = 64;
-    private const long AcknowledgeBytes = 4 * 1024 * 1024;
-    private static readonly TimeSpan AcknowledgeInterval = TimeSpan.FromMilliseconds(100);
 
     private readonly Lock gate = new();
     private readonly CancellationTokenSource ended = new();
     private readonly TaskCompletionSource finished = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly Channel<ReceiverEvent> events = Channel.CreateBounded<ReceiverEvent>(MaxWaitingEvents);
-    private readonly ImageWriter image;
     private readonly IGuestMemory memory;
     private readonly ReceiverFaults faults;
     private readonly TimeProvider time;
     private readonly Action<MigrationReceiver> forget;
     private ReceiverState state;
+    private Vote? openVote;
     private TaskCompletionSource? voteSettled;
-    private RecordStream? records;
+    private RecordConnection? records;
     private Action? close;
     private long bytesReceived;
-    private long acknowledgedBytes;
-    private long acknowledgedAt;
-    private long roundPages;
-    private long roundZeroPages;
-    private int rounds;
-    private int incarnation = -1;
-    private long votedVersion = -1;
 
     internal MigrationReceiver(ReplicaIdentity identity, byte[] token, IGuestMemory memory, ReceiverFaults faults, TimeProvider time, Action<MigrationReceiver> forget)
     {
@@ -49,13 +40,12 @@ public sealed class MigrationReceiver : IAsyncDisposable
         this.faults = faults;
         this.time = time;
         this.forget = forget;
-        image = new ImageWriter(memory);
     }
 
     /// <summary>Which replica this is.</summary>
     public ReplicaIdentity Identity { get; }
 
-    /// <summary>What happens, in order. Completes after <see cref="StreamAborted"/>, <see cref="StreamFailed"/>, a resumed guest, or disposal.</summary>
+    /// <summary>What happens, in order. Completes after <see cref="SourceAborted"/>, <see cref="MigrationFailed"/>, a resumed guest, or disposal.</summary>
     public ChannelReader<ReceiverEvent> Events => events.Reader;
 
     /// <summary>Where the session stands. May be read by any thread.</summary>
@@ -71,24 +61,28 @@ public sealed class MigrationReceiver : IAsyncDisposable
     }
 
     /// <summary>Bytes of page records received so far. May be read by any thread.</summary>
-    public long BytesReceived => Volatile.Read(ref bytesReceived);
+    public long BytesReceived
+    {
+        get => Volatile.Read(ref bytesReceived);
+        internal set => Volatile.Write(ref bytesReceived, value);
+    }
 
     internal byte[] Token { get; }
 
     /// <summary>The guest runs here, and the ownership is durable: tells the source and ends the migration stream. Call it only after the commit.</summary>
     /// <returns>False when the source could not be told; the event stream tells it.</returns>
     /// <exception cref="InvalidOperationException">No vote is open.</exception>
-    public bool ReportResumed()
+    public bool ReportResumed() => SettleVote(ReceiverState.Ended, vote =>
     {
         byte[] body = new byte[sizeof(int)];
-        BinaryPrimitives.WriteInt32LittleEndian(body, incarnation);
-        return SettleVote(ReceiverState.Ended, RecordType.Resumed, body);
-    }
+        BinaryPrimitives.WriteInt32LittleEndian(body, vote.Incarnation);
+        records!.Write(RecordType.Resumed, body);
+    });
 
     /// <summary>The ownership was refused: tells the source. The image stays as it is, complete, and the source may void it or vote again at a later version.</summary>
     /// <returns>False when the source could not be told.</returns>
     /// <exception cref="InvalidOperationException">No vote is open.</exception>
-    public bool ReportRefused(string reason) => SettleVote(ReceiverState.Complete, RecordType.Refused, RecordText.Write(reason));
+    public bool ReportRefused(string reason) => SettleVote(ReceiverState.Complete, _ => records!.Write(RecordType.Refused, RecordText.Write(reason)));
 
     /// <summary>Closes the connection and waits until the session's thread has ended: after that nothing writes to the shell's memory. A second call does nothing.</summary>
     public async ValueTask DisposeAsync()
@@ -113,7 +107,7 @@ public sealed class MigrationReceiver : IAsyncDisposable
     }
 
     /// <summary>Makes the session the property of a source that has proved itself. False when it has one already, or has ended.</summary>
-    internal bool TryClaim(RecordStream stream, Action closeConnection)
+    internal bool TryClaim(RecordConnection connection, Action closeConnection)
     {
         lock (gate)
         {
@@ -123,40 +117,40 @@ public sealed class MigrationReceiver : IAsyncDisposable
             }
 
             state = ReceiverState.Receiving;
-            records = stream;
+            records = connection;
             Volatile.Write(ref close, closeConnection);
             return true;
         }
     }
 
-    /// <summary>Receives until the migration stream ends. On the connection's thread, after <see cref="TryClaim"/>.</summary>
+    /// <summary>Receives until the migration stream ends. On the connection's thread, after <see cref="TryClaim"/>. Throws nothing: whatever ends it is the last event.</summary>
     internal void Run(EndPoint? peer)
     {
         ReceiverEvent? last = null;
         try
         {
+            ReceiverSession session = new(this, records!, memory, time);
             records!.AllowData();
             records.BeforeRead = new Throttle(faults, time, ended.Token).BeforeRead;
-            acknowledgedAt = time.GetTimestamp();
             records.Write(RecordType.Welcome, []);
-            Emit(new StreamConnected(peer));
+            Emit(new SourceConnected(peer));
             while (State != ReceiverState.Ended)
             {
-                last = Handle(records.Read());
+                last = session.Handle(records.Read());
             }
         }
         catch (MigrationException failure)
         {
             last = Explain(failure);
         }
-        catch (Exception failure) when (failure is not OperationCanceledException || !ended.IsCancellationRequested)
-        {
-            last = Explain(new MigrationException(MigrationFault.MemoryFailed, $"The shell's memory could not be written: {failure.Message}", failure));
-        }
-        catch (OperationCanceledException)
+        catch (OperationCanceledException) when (ended.IsCancellationRequested)
         {
             // Disposed while an event waited for its reader: nobody wants another one.
             last = null;
+        }
+        catch (Exception failure)
+        {
+            last = Explain(new MigrationException(MigrationFault.MemoryFailed, $"The shell's memory could not be written: {failure.Message}", failure));
         }
         finally
         {
@@ -164,110 +158,27 @@ public sealed class MigrationReceiver : IAsyncDisposable
         }
     }
 
-    private StreamAborted? Handle(RecordType type)
+    /// <summary>The session moves on, unless it was disposed between two records: nothing leads back from the end.</summary>
+    internal void Move(ReceiverState next)
     {
-        switch (type, State)
+        lock (gate)
         {
-            case (_, ReceiverState.Ended):
-                return null;
-            case (RecordType.Data, ReceiverState.Receiving):
-                OnData();
-                return null;
-            case (RecordType.RoundEnd, ReceiverState.Receiving):
-                OnRoundEnd(RoundEnd.Read(records!.Payload));
-                return null;
-            case (RecordType.Complete, ReceiverState.Receiving):
-                OnComplete(Complete.Read(records!.Payload));
-                return null;
-            case (RecordType.Void, ReceiverState.Receiving or ReceiverState.Complete):
-                OnVoid(BinaryPrimitives.ReadInt32LittleEndian(records!.Payload));
-                return null;
-            case (RecordType.Vote, ReceiverState.Complete):
-                OnVote(Vote.Read(records!.Payload));
-                return null;
-            case (RecordType.Abort, _):
-                Move(ReceiverState.Ended);
-                return new StreamAborted(RecordText.Read(records!.Payload));
-            default:
-                throw new MigrationException(MigrationFault.OutOfOrder, $"A {type} record is not legal in the state {State}.");
+            state = state == ReceiverState.Ended ? ReceiverState.Ended : next;
         }
     }
 
-    private void OnData()
+    /// <summary>Hands an event to the owner, and waits while it has too many unread.</summary>
+    internal void Emit(ReceiverEvent happened)
     {
-        (long pages, long zeroPages) = image.Apply(records!.Descriptors, records.Payload, records.PageHashes);
-        roundPages += pages;
-        roundZeroPages += zeroPages;
-        Volatile.Write(ref bytesReceived, bytesReceived + records.RecordBytes);
-        if (bytesReceived - acknowledgedBytes >= AcknowledgeBytes || time.GetElapsedTime(acknowledgedAt) >= AcknowledgeInterval)
+        if (!events.Writer.TryWrite(happened))
         {
-            Acknowledge();
+            events.Writer.WriteAsync(happened, ended.Token).AsTask().GetAwaiter().GetResult();
         }
     }
 
-    private void OnRoundEnd(RoundEnd end)
+    /// <summary>Hands a vote to the owner and waits until it is settled, so that nothing can touch the image meanwhile.</summary>
+    internal void AwaitVote(Vote vote)
     {
-        if (end.Round != rounds + 1 || end.Pages != roundPages || end.ZeroPages != roundZeroPages)
-        {
-            throw new MigrationException(MigrationFault.OutOfOrder, $"The end of round {end.Round} with {end.Pages} pages came after {rounds} rounds and {roundPages} pages.");
-        }
-
-        rounds++;
-        (roundPages, roundZeroPages) = (0, 0);
-        Acknowledge();
-        Emit(new StreamRoundEnded(end.Round, end.Last, end.Pages, end.ZeroPages, bytesReceived, image.CoveredPages));
-    }
-
-    private void OnComplete(Complete complete)
-    {
-        if (roundPages != 0 || complete.Incarnation < Math.Max(incarnation, 0))
-        {
-            throw new MigrationException(MigrationFault.OutOfOrder, $"An image of incarnation {complete.Incarnation} cannot be complete here: {roundPages} pages have no round, and incarnation {incarnation} has begun.");
-        }
-
-        if (!image.IsWhole)
-        {
-            throw new MigrationException(MigrationFault.IncompleteImage, $"Only {image.CoveredPages} of {memory.PageCount} pages have arrived.");
-        }
-
-        if (image.Digest != complete.Digest)
-        {
-            throw new MigrationException(MigrationFault.DigestMismatch, $"The image has the digest {ImageDigest.Format(image.Digest)}, and the source says {ImageDigest.Format(complete.Digest)}.");
-        }
-
-        incarnation = complete.Incarnation;
-        Move(ReceiverState.Complete);
-        Emit(new ImageCompleted(incarnation, ImageDigest.Format(image.Digest)));
-        byte[] body = new byte[Ready.Bytes];
-        new Ready(Identity.Key.OperationId, Identity.Key.Replica, incarnation, image.Digest).Write(body);
-        records!.Write(RecordType.Ready, body);
-    }
-
-    private void OnVoid(int newIncarnation)
-    {
-        if (newIncarnation <= incarnation)
-        {
-            throw new MigrationException(MigrationFault.OutOfOrder, $"Incarnation {newIncarnation} cannot follow incarnation {incarnation}.");
-        }
-
-        // A finish that was interrupted leaves pages without the end of their round; they are in the image all the same.
-        (roundPages, roundZeroPages) = (0, 0);
-        incarnation = newIncarnation;
-        Move(ReceiverState.Receiving);
-        Emit(new ImageVoided(newIncarnation));
-        byte[] body = new byte[sizeof(int)];
-        BinaryPrimitives.WriteInt32LittleEndian(body, newIncarnation);
-        records!.Write(RecordType.Voided, body);
-    }
-
-    private void OnVote(Vote vote)
-    {
-        if (vote.Incarnation != incarnation || vote.Epoch != Identity.Key.Epoch || vote.OwnershipVersion <= votedVersion)
-        {
-            throw new MigrationException(MigrationFault.OutOfOrder, $"A vote for incarnation {vote.Incarnation} in epoch {vote.Epoch} at version {vote.OwnershipVersion} is stale.");
-        }
-
-        votedVersion = vote.OwnershipVersion;
         TaskCompletionSource settled = new(TaskCreationOptions.RunContinuationsAsynchronously);
         lock (gate)
         {
@@ -277,6 +188,7 @@ public sealed class MigrationReceiver : IAsyncDisposable
             }
 
             state = ReceiverState.Voted;
+            openVote = vote;
             voteSettled = settled;
         }
 
@@ -284,9 +196,8 @@ public sealed class MigrationReceiver : IAsyncDisposable
         settled.Task.GetAwaiter().GetResult();
     }
 
-    private bool SettleVote(ReceiverState next, RecordType answer, byte[] body)
+    private bool SettleVote(ReceiverState next, Action<Vote> tell)
     {
-        TaskCompletionSource settled;
         lock (gate)
         {
             if (state != ReceiverState.Voted)
@@ -295,12 +206,11 @@ public sealed class MigrationReceiver : IAsyncDisposable
             }
 
             state = next;
-            settled = voteSettled!;
         }
 
         try
         {
-            records!.Write(answer, body);
+            tell(openVote!.Value);
             return true;
         }
         catch (MigrationException)
@@ -310,39 +220,12 @@ public sealed class MigrationReceiver : IAsyncDisposable
         }
         finally
         {
-            settled.TrySetResult();
-        }
-    }
-
-    private void Acknowledge()
-    {
-        acknowledgedBytes = bytesReceived;
-        acknowledgedAt = time.GetTimestamp();
-        Span<byte> body = stackalloc byte[Ack.Bytes];
-        new Ack(bytesReceived, rounds).Write(body);
-        records!.Write(RecordType.Ack, body);
-    }
-
-    private void Move(ReceiverState next)
-    {
-        lock (gate)
-        {
-            // Disposal may come between two records; nothing leads back from the end.
-            state = state == ReceiverState.Ended ? ReceiverState.Ended : next;
-        }
-    }
-
-    /// <summary>Hands an event to the owner, and waits while it has too many unread.</summary>
-    private void Emit(ReceiverEvent happened)
-    {
-        if (!events.Writer.TryWrite(happened))
-        {
-            events.Writer.WriteAsync(happened, ended.Token).AsTask().GetAwaiter().GetResult();
+            voteSettled!.TrySetResult();
         }
     }
 
     /// <summary>Tells the source why its migration stream ends, where it is still there to be told.</summary>
-    private StreamFailed Explain(MigrationException failure)
+    private MigrationFailed Explain(MigrationException failure)
     {
         if (failure.Fault is not (MigrationFault.ConnectionLost or MigrationFault.Injected or MigrationFault.Aborted))
         {
@@ -352,11 +235,11 @@ public sealed class MigrationReceiver : IAsyncDisposable
             }
             catch (MigrationException lost)
             {
-                return new StreamFailed(failure.Fault, $"{failure.Message} The source could not be told: {lost.Message}");
+                return new MigrationFailed(failure.Fault, $"{failure.Message} The source could not be told: {lost.Message}");
             }
         }
 
-        return new StreamFailed(failure.Fault, failure.Message);
+        return new MigrationFailed(failure.Fault, failure.Message);
     }
 
     private void End(ReceiverEvent? last)

@@ -13,19 +13,11 @@ public sealed class MigrationSender : IAsyncDisposable
     private readonly SenderConnection connection = new();
     private readonly SemaphoreSlim command = new(1, 1);
     private readonly MigrationSenderOptions options;
-    private readonly StreamThread thread;
+    private readonly SenderThread thread;
     private readonly AcknowledgedRate rate;
-    private readonly ImageDigest digest;
-    private readonly DataRecord record;
-    private readonly long startedAt;
     private SenderInbox? inbox;
     private PendingPages? pending;
-    private MigrationException? interruption;
-    private long bytesSent;
-    private long pagesSent;
-    private long remainingInRound;
-    private int rounds;
-    private int roundInProgress;
+    private PageSender? pages;
     private int? readyIncarnation;
     private long votedVersion = -1;
     private bool disposed;
@@ -33,41 +25,34 @@ public sealed class MigrationSender : IAsyncDisposable
     private MigrationSender(MigrationSenderOptions options)
     {
         this.options = options;
-        long pages = options.DirtyLog.PageCount;
-        if (options.Memory.PageCount != pages || options.Identity.MemoryBytes != pages * IGuestMemory.PageBytes)
-        {
-            throw new ArgumentException("Memory, dirty log and identity do not agree on the size of the guest.", nameof(options));
-        }
-
-        digest = new ImageDigest(pages);
-        record = new DataRecord(options.Memory, digest, options.ChunkBytes);
         rate = new AcknowledgedRate(options.Time);
-        startedAt = options.Time.GetTimestamp();
-        thread = new StreamThread($"migration {options.Identity.Key.Replica} of {options.Identity.VmId}");
+        thread = new SenderThread($"migration {options.Identity.Key.Replica} of {options.Identity.VmId}");
     }
 
     /// <summary>What the replica has cost so far. May be read at any time, from any thread.</summary>
-    public ReplicaCounters Counters => new(
-        Volatile.Read(ref bytesSent), Volatile.Read(ref pagesSent), Volatile.Read(ref rounds), thread.CpuTime.TotalMilliseconds, options.Time.GetElapsedTime(startedAt).TotalMilliseconds);
+    public ReplicaCounters Counters => Connected.Counters;
 
     /// <summary>How far the replica is. May be read at any time, from any thread.</summary>
-    public SenderProgress Progress => new(
-        Volatile.Read(ref roundInProgress),
-        Volatile.Read(ref pagesSent),
-        Volatile.Read(ref bytesSent),
-        Inbox.AcknowledgedBytes,
-        Pages.PendingCount + Volatile.Read(ref remainingInRound),
-        rate.BytesPerSecond);
+    public SenderProgress Progress => Connected.Progress;
 
-    private SenderInbox Inbox => inbox ?? throw new InvalidOperationException("The migration stream is not connected.");
+    /// <summary>Set once by <see cref="Open"/>, before anybody gets the sender.</summary>
+    private PageSender Connected => pages!;
 
-    private PendingPages Pages => pending ?? throw new InvalidOperationException("The migration stream is not connected.");
+    private SenderInbox Inbox => inbox!;
+
+    private PendingPages Pending => pending!;
 
     /// <summary>Connects to the target, proves both ends to each other and joins the dirty log: every page is pending.</summary>
     /// <exception cref="MigrationException">The target cannot be reached, does not answer in time, or is not the one that it should be.</exception>
     /// <exception cref="DirtyLogException">The dirty log cannot be started.</exception>
     public static async Task<MigrationSender> ConnectAsync(MigrationSenderOptions options, CancellationToken cancellationToken)
     {
+        long pageCount = options.DirtyLog.PageCount;
+        if (options.Memory.PageCount != pageCount || options.Identity.MemoryBytes != pageCount * IGuestMemory.PageBytes)
+        {
+            throw new ArgumentException("Memory, dirty log and identity do not agree on the size of the guest.", nameof(options));
+        }
+
         MigrationSender sender = new(options);
         try
         {
@@ -90,10 +75,10 @@ public sealed class MigrationSender : IAsyncDisposable
         return await GuardAsync(
             async () =>
             {
-                SenderPass pass = await thread.RunAsync(() => Send(final: false));
+                SenderPass pass = await thread.RunAsync(Connected.SendRound);
                 await Inbox.RoundAcknowledged(pass.Round);
-                Pages.Acknowledge();
-                return await thread.RunAsync(() => EndPass(pass));
+                Pending.Acknowledge();
+                return await thread.RunAsync(() => Connected.End(pass, Pending.MeasurePending()));
             },
             cancellationToken);
     }
@@ -107,27 +92,26 @@ public sealed class MigrationSender : IAsyncDisposable
     public async Task<ReadyResult> FinishAsync(int incarnation, CancellationToken cancellationToken)
     {
         using Turn turn = Begin(readyIncarnation is null, "The image is complete.");
-        Pages.TakeForFinish(incarnation);
+        Pending.TakeForFinish(incarnation);
         return await GuardAsync(
             async () =>
             {
                 Task<Ready> answer = Inbox.ExpectReady();
-                SenderPass pass = await thread.RunAsync(() => SendLast(incarnation));
+                SenderPass pass = await thread.RunAsync(() => Connected.SendLast(incarnation));
                 Ready ready = await answer;
-                if (ready.Digest != digest.Value || ready.Incarnation != incarnation)
+                if (ready.Digest != Connected.Digest || ready.Incarnation != incarnation)
                 {
                     throw new MigrationException(MigrationFault.DigestMismatch, "The target is ready with another image than the one that was sent.");
                 }
 
-                Pages.Acknowledge();
-                if (!Pages.IsComplete(incarnation))
+                Pending.Acknowledge();
+                if (!Pending.IsComplete(incarnation))
                 {
                     throw new MigrationException(MigrationFault.Voided, $"The guest did not stay suspended in incarnation {incarnation}.");
                 }
 
                 readyIncarnation = incarnation;
-                RoundResult last = pass.End(options.DirtyLog.Rate, 0, rate.BytesPerSecond, thread.CpuTime);
-                return new ReadyResult(incarnation, ImageDigest.Format(ready.Digest), last);
+                return new ReadyResult(incarnation, ImageDigest.Format(ready.Digest), Connected.End(pass, pendingAfter: 0));
             },
             cancellationToken);
     }
@@ -141,12 +125,12 @@ public sealed class MigrationSender : IAsyncDisposable
     public async Task VoidAsync(int newIncarnation, CancellationToken cancellationToken)
     {
         MigrationException voided = new(MigrationFault.Voided, $"The guest is resumed in incarnation {newIncarnation}: the image is void.");
-        Volatile.Write(ref interruption, voided);
+        Connected.Interruption = voided;
         Inbox.InterruptReady(voided);
         using CancellationTokenRegistration cancelled = cancellationToken.Register(CloseCancelled);
         await command.WaitAsync(cancellationToken);
         using Turn turn = new(this);
-        Volatile.Write(ref interruption, null);
+        Connected.Interruption = null;
         readyIncarnation = null;
         await GuardAsync(
             async () =>
@@ -154,7 +138,7 @@ public sealed class MigrationSender : IAsyncDisposable
                 Task answer = Inbox.ExpectVoided(newIncarnation);
                 byte[] body = new byte[sizeof(int)];
                 BinaryPrimitives.WriteInt32LittleEndian(body, newIncarnation);
-                await thread.RunAsync(() => Write(RecordType.Void, body));
+                await thread.RunAsync(() => Connected.Write(RecordType.Void, body));
                 await answer;
                 return true;
             },
@@ -168,7 +152,7 @@ public sealed class MigrationSender : IAsyncDisposable
     /// <exception cref="InvalidOperationException">The image is not complete in this incarnation, the guest does not stand still, or a vote was given at this version already.</exception>
     public async Task VoteAsync(long ownershipVersion, int incarnation, int epoch, CancellationToken cancellationToken)
     {
-        using Turn turn = Begin(readyIncarnation == incarnation && Pages.IsComplete(incarnation), $"The image is not complete in incarnation {incarnation}.");
+        using Turn turn = Begin(readyIncarnation == incarnation && Pending.IsComplete(incarnation), $"The image is not complete in incarnation {incarnation}.");
         if (epoch != options.Identity.Key.Epoch || ownershipVersion <= votedVersion)
         {
             throw new InvalidOperationException($"A vote in epoch {epoch} at version {ownershipVersion} is stale: the epoch is {options.Identity.Key.Epoch}, and version {votedVersion} was voted at.");
@@ -181,7 +165,7 @@ public sealed class MigrationSender : IAsyncDisposable
                 Inbox.ExpectVote(incarnation);
                 byte[] body = new byte[Vote.Bytes];
                 new Vote(ownershipVersion, incarnation, epoch).Write(body);
-                return await thread.RunAsync(() => Write(RecordType.Vote, body));
+                return await thread.RunAsync(() => Connected.Write(RecordType.Vote, body));
             },
             cancellationToken);
     }
@@ -193,7 +177,7 @@ public sealed class MigrationSender : IAsyncDisposable
     /// <summary>Ends the migration stream, telling the target why if that is possible at once. The replica stays in the dirty log until <see cref="DisposeAsync"/>.</summary>
     public async Task AbortAsync(string reason)
     {
-        if (inbox is not null && await command.WaitAsync(TimeSpan.Zero))
+        if (!disposed && await command.WaitAsync(TimeSpan.Zero))
         {
             using Turn turn = new(this);
             await thread.RunAsync(() =>
@@ -223,82 +207,11 @@ public sealed class MigrationSender : IAsyncDisposable
     private bool Open(CancellationToken cancellationToken)
     {
         connection.Open(options, cancellationToken);
-        inbox = new SenderInbox(connection.Records, options.Identity.Key, rate);
+        inbox = new SenderInbox(connection.Records, options.Identity.Key, rate, connection.Dispose);
         new Thread(inbox.Run) { Name = $"{Thread.CurrentThread.Name}, inbox", IsBackground = true }.Start();
         pending = options.DirtyLog.Join();
+        pages = new PageSender(options, connection.Records, inbox, pending, thread, rate);
         return true;
-    }
-
-    /// <summary>Takes pages (or has them taken already, for the last pass), sends them and the end of the round. On the stream's thread.</summary>
-    private SenderPass Send(bool final)
-    {
-        thread.SampleCpu();
-        SenderPass pass = new(options.Time, rounds + 1, final, options.DirtyLog.Rate, thread.CpuTime);
-        Volatile.Write(ref roundInProgress, pass.Round);
-        Volatile.Write(ref remainingInRound, final ? Pages.Taken.PopCount : Pages.TakeForRound());
-        long next = 0;
-        while (true)
-        {
-            if (final && Volatile.Read(ref interruption) is { } voided)
-            {
-                throw voided;
-            }
-
-            next = record.Fill(Pages.Taken, next);
-            if (record.Pages == 0)
-            {
-                break;
-            }
-
-            SendRecord(pass);
-        }
-
-        byte[] body = new byte[RoundEnd.Bytes];
-        new RoundEnd(pass.Round, final, pass.Pages, pass.ZeroPages).Write(body);
-        pass.Bytes += Write(RecordType.RoundEnd, body);
-        Volatile.Write(ref rounds, pass.Round);
-        return pass;
-    }
-
-    private void SendRecord(SenderPass pass)
-    {
-        Inbox.DataSent(record.WireBytes);
-        int bytes = connection.Records.WriteData(record);
-        pass.Bytes += bytes;
-        pass.Pages += record.Pages;
-        pass.ZeroPages += record.ZeroPages;
-        Interlocked.Add(ref bytesSent, bytes);
-        Interlocked.Add(ref pagesSent, record.Pages);
-        Interlocked.Add(ref remainingInRound, -record.Pages);
-        thread.SampleCpu();
-    }
-
-    private SenderPass SendLast(int incarnation)
-    {
-        SenderPass pass = Send(final: true);
-        if (!options.DirtyLog.IsFinal(incarnation))
-        {
-            throw new MigrationException(MigrationFault.Voided, $"The guest did not stay suspended in incarnation {incarnation}.");
-        }
-
-        byte[] body = new byte[Complete.Bytes];
-        new Complete(digest.Value, incarnation).Write(body);
-        pass.Bytes += Write(RecordType.Complete, body);
-        return pass;
-    }
-
-    private RoundResult EndPass(SenderPass pass)
-    {
-        long pendingAfter = Pages.MeasurePending();
-        thread.SampleCpu();
-        return pass.End(options.DirtyLog.Rate, pendingAfter, rate.BytesPerSecond, thread.CpuTime);
-    }
-
-    private int Write(RecordType type, byte[] body)
-    {
-        connection.Records.Write(type, body);
-        Interlocked.Add(ref bytesSent, RecordFormat.HeaderBytes + body.Length);
-        return RecordFormat.HeaderBytes + body.Length;
     }
 
     /// <summary>Runs a command's work: whatever ends it early, the pages that were taken are pending again, and anything but a void ends the migration stream.</summary>
@@ -311,12 +224,12 @@ public sealed class MigrationSender : IAsyncDisposable
         }
         catch (MigrationException voided) when (voided.Fault == MigrationFault.Voided)
         {
-            Pages.Return();
+            Pending.Return();
             throw;
         }
         catch (Exception failure)
         {
-            Pages.Return();
+            Pending.Return();
             MigrationException reason = failure as MigrationException ?? new MigrationException(MigrationFault.MemoryFailed, failure.Message, failure);
             reason = Close(reason);
             cancellationToken.ThrowIfCancellationRequested();
@@ -324,7 +237,7 @@ public sealed class MigrationSender : IAsyncDisposable
         }
         finally
         {
-            Volatile.Write(ref remainingInRound, 0);
+            Connected.ForgetRemaining();
         }
     }
 

@@ -36,7 +36,7 @@ public enum ReceiverState
 public abstract record ReceiverEvent;
 
 /// <summary>The source has proved itself.</summary>
-public sealed record StreamConnected(EndPoint? Peer) : ReceiverEvent;
+public sealed record SourceConnected(EndPoint? Peer) : ReceiverEvent;
 
 /// <summary>A round is applied.</summary>
 /// <param name="Round">Number of the round, from 1.</param>
@@ -45,7 +45,7 @@ public sealed record StreamConnected(EndPoint? Peer) : ReceiverEvent;
 /// <param name="ZeroPages">How many of them are zero.</param>
 /// <param name="BytesReceived">Bytes of page records since the beginning.</param>
 /// <param name="CoveredPages">Pages of the guest that have arrived at least once.</param>
-public sealed record StreamRoundEnded(int Round, bool Final, long Pages, long ZeroPages, long BytesReceived, long CoveredPages) : ReceiverEvent;
+public sealed record RoundApplied(int Round, bool Final, long Pages, long ZeroPages, long BytesReceived, long CoveredPages) : ReceiverEvent;
 
 /// <summary>The image of this incarnation is whole and verified, and READY is on its way.</summary>
 /// <param name="Incarnation">The incarnation.</param>
@@ -62,10 +62,10 @@ public sealed record ImageVoided(int Incarnation) : ReceiverEvent;
 public sealed record VoteReceived(long OwnershipVersion, int Incarnation, int Epoch) : ReceiverEvent;
 
 /// <summary>The source ended the migration stream and said why. The last event.</summary>
-public sealed record StreamAborted(string Reason) : ReceiverEvent;
+public sealed record SourceAborted(string Reason) : ReceiverEvent;
 
 /// <summary>The migration stream failed. The last event.</summary>
-public sealed record StreamFailed(MigrationFault Fault, string Reason) : ReceiverEvent;
+public sealed record MigrationFailed(MigrationFault Fault, string Reason) : ReceiverEvent;
 
 /// <summary>What a fault injector does to one migration stream at its target.</summary>
 /// <param name="BytesPerSecond">Receive no faster than this; 0 for no limit.</param>

@@ -6,7 +6,7 @@ namespace SpecMesh.DataPath;
 
 /// <summary>
 /// The secret that both agents derive for one migration stream from the key of their cluster. It is bound to operation, replica, epoch, machine and memory size,
-/// so what one stream proves is worth nothing to another. It never travels: each end shows by HMAC-SHA256 over both nonces that it has it.
+/// so what one migration stream proves is worth nothing to another. It never travels: each end shows by HMAC-SHA256 over both nonces that it has it.
 /// </summary>
 public static class ReplicaToken
 {

@@ -8,10 +8,10 @@ internal sealed class SenderConnection : IDisposable
     private static readonly TimeSpan AbortTimeout = TimeSpan.FromSeconds(1);
 
     private readonly Socket socket = new(SocketType.Stream, ProtocolType.Tcp) { NoDelay = true };
-    private RecordStream? records;
+    private RecordConnection? records;
 
     /// <summary>The records, once the connection is open.</summary>
-    public RecordStream Records => records ?? throw new InvalidOperationException("The migration stream is not connected.");
+    public RecordConnection Records => records ?? throw new InvalidOperationException("The migration stream is not connected.");
 
     /// <summary>Connects and shows both ends to each other. Blocks the calling thread.</summary>
     /// <exception cref="MigrationException">Nobody listens, it took too long, or the target did not prove itself.</exception>
@@ -23,8 +23,8 @@ internal sealed class SenderConnection : IDisposable
         try
         {
             socket.Connect(options.Endpoint);
-            StreamSockets.DetectDeadPeer(socket);
-            records = new RecordStream(new NetworkStream(socket, ownsSocket: false));
+            MigrationSockets.DetectDeadPeer(socket);
+            records = new RecordConnection(new NetworkStream(socket, ownsSocket: false));
             Handshake.Connect(records, options.Identity, options.Token);
         }
         catch (Exception failure) when (failure is SocketException or IOException or ObjectDisposedException or MigrationException { Fault: MigrationFault.ConnectionLost })

@@ -5,7 +5,7 @@ namespace SpecMesh.DataPath;
 /// <summary>
 /// What the target says on one migration stream, read by a thread of its own, and the tasks that wait for it. Everything the target may say unasked is checked here.
 /// </summary>
-internal sealed class SenderInbox(RecordStream stream, ReplicaKey key, AcknowledgedRate rate)
+internal sealed class SenderInbox(RecordConnection records, ReplicaKey key, AcknowledgedRate rate, Action closeConnection)
 {
     private readonly Lock gate = new();
     private MigrationException? failure;
@@ -117,12 +117,14 @@ internal sealed class SenderInbox(RecordStream stream, ReplicaKey key, Acknowled
         {
             while (true)
             {
-                Handle(stream.Read());
+                Handle(records.Read());
             }
         }
         catch (MigrationException reason)
         {
+            // The sending thread may be blocked on a target that has just become useless: closing frees it.
             Fail(reason);
+            closeConnection();
         }
     }
 
@@ -133,22 +135,22 @@ internal sealed class SenderInbox(RecordStream stream, ReplicaKey key, Acknowled
             switch (type)
             {
                 case RecordType.Ack:
-                    OnAck(Ack.Read(stream.Payload));
+                    OnAck(Ack.Read(records.Payload));
                     break;
                 case RecordType.Ready:
-                    OnReady(Ready.Read(stream.Payload));
+                    OnReady(Ready.Read(records.Payload));
                     break;
                 case RecordType.Voided:
-                    Require(BinaryPrimitives.ReadInt32LittleEndian(stream.Payload) == voidIncarnation && voidedWaiter?.TrySetResult() == true, type);
+                    Require(BinaryPrimitives.ReadInt32LittleEndian(records.Payload) == voidIncarnation && voidedWaiter?.TrySetResult() == true, type);
                     break;
                 case RecordType.Resumed:
-                    Require(BinaryPrimitives.ReadInt32LittleEndian(stream.Payload) == voteIncarnation && voteWaiter?.TrySetResult(new VoteOutcome(true, null)) == true, type);
+                    Require(BinaryPrimitives.ReadInt32LittleEndian(records.Payload) == voteIncarnation && voteWaiter?.TrySetResult(new VoteOutcome(true, null)) == true, type);
                     break;
                 case RecordType.Refused:
-                    Require(voteWaiter?.TrySetResult(new VoteOutcome(false, RecordText.Read(stream.Payload))) == true, type);
+                    Require(voteWaiter?.TrySetResult(new VoteOutcome(false, RecordText.Read(records.Payload))) == true, type);
                     break;
                 case RecordType.Abort:
-                    throw new MigrationException(MigrationFault.AbortedByPeer, RecordText.Read(stream.Payload));
+                    throw new MigrationException(MigrationFault.AbortedByPeer, RecordText.Read(records.Payload));
                 default:
                     Require(false, type);
                     break;

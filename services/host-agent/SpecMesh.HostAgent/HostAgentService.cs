@@ -9,9 +9,6 @@ namespace SpecMesh.HostAgent;
 /// <summary>The map of the service: the commands that one host's agent takes. Several agents may live in one process.</summary>
 public static class HostAgentService
 {
-    /// <summary>Queue of one host's agent.</summary>
-    public static string QueueOf(string hostId) => $"host-agent-{hostId}";
-
     public static MeshBuilder AddHostAgent(this MeshBuilder mesh, HostAgentOptions options)
     {
         string id = options.HostId;
@@ -28,7 +25,7 @@ public static class HostAgentService
             services.GetRequiredKeyedService<Agent>(id), services.GetRequiredKeyedService<AgentGate>(id)));
         mesh.Services.AddHealthChecks().Add(new HealthCheckRegistration(
             $"host-agent {id}", services => new AgentHealth(services.GetRequiredKeyedService<AgentGate>(id)), HealthStatus.Unhealthy, [MeshHealth.ReadyTag]));
-        return mesh.Endpoint(QueueOf(id), endpoint => endpoint
+        return mesh.Endpoint(HostQueue.Of(id), endpoint => endpoint
             .Receive<StartReplica>(On<StartReplica>(id, StartReplicaHandler.Handle))
             .Receive<ConnectReplica>(On<ConnectReplica>(id, ConnectReplicaHandler.Handle))
             .Receive<AbortReplica>(On<AbortReplica>(id, AbortReplicaHandler.Handle))

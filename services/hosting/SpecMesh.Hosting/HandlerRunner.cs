@@ -22,6 +22,7 @@ internal sealed class HandlerRunner(
     TimeProvider time,
     IOptions<SpecMeshOptions> options,
     MeshMetrics metrics,
+    StoreState state,
     ILogger<HandlerRunner> logger,
     IEventStore? store = null)
 {
@@ -68,6 +69,12 @@ internal sealed class HandlerRunner(
     /// <summary>Repeats the attempt after lost races (bounded) and while the store is away (bounded only for direct callers).</summary>
     public async Task RetryAsync(Attempted what, Func<CancellationToken, Task> attempt, CancellationToken cancellationToken)
     {
+        if (!what.WaitForStore && !state.IsOpen)
+        {
+            throw new StoreUnavailableException("The event store has not been opened yet.");
+        }
+
+        await state.WaitUntilOpenAsync(cancellationToken);
         int conflicts = 0;
         int outages = 0;
         while (true)
@@ -82,8 +89,13 @@ internal sealed class HandlerRunner(
                 metrics.Retried(what, "conflict");
                 Log.Conflict(logger, what.Endpoint, what.MessageId, conflicts);
             }
-            catch (Exception exception) when (IsOutage(exception) && (++outages < DirectStoreAttempts || what.WaitForStore))
+            catch (Exception exception) when (IsOutage(exception))
             {
+                if (++outages >= DirectStoreAttempts && !what.WaitForStore)
+                {
+                    throw new StoreUnavailableException("The event store cannot be reached.", exception);
+                }
+
                 metrics.Retried(what, "store");
                 Log.StoreAway(logger, exception, what.Endpoint, what.MessageId, outages);
             }
@@ -101,4 +113,13 @@ internal sealed class HandlerRunner(
         DbException database => database.IsTransient || database.InnerException is SocketException or IOException or TimeoutException,
         _ => false,
     };
+}
+
+/// <summary>The event store cannot be reached now: the caller of a direct call should come again later (HTTP 503). Nothing is known to have been done.</summary>
+public sealed class StoreUnavailableException : Exception
+{
+    public StoreUnavailableException(string message, Exception? inner = null)
+        : base(message, inner)
+    {
+    }
 }

@@ -28,4 +28,7 @@ internal static partial class Log
 
     [LoggerMessage(1007, LogLevel.Information, "Traces are exported to {Endpoint}.")]
     public static partial void TracesExported(ILogger logger, string endpoint);
+
+    [LoggerMessage(1008, LogLevel.Error, "Message {MessageId} ({Alias}) of {Service} can never be published and was put aside: {Reason}")]
+    public static partial void Undeliverable(ILogger logger, string service, Guid messageId, string alias, string reason);
 }

@@ -33,7 +33,10 @@ public sealed class MeshBuilder
         return this;
     }
 
-    /// <summary>A saga whose instances are folds of event streams. <see cref="SagaRunner{TState}"/> reaches the same saga directly.</summary>
+    /// <summary>
+    /// A saga whose instances are folds of event streams. <see cref="SagaRunner{TState}"/> reaches the same saga directly, but never from within one of its own handlers:
+    /// messages of one instance are handled one at a time, so that the handler would wait for itself.
+    /// </summary>
     public MeshBuilder Saga<TState>(SagaDefinition<TState> definition, Action<SagaBuilder<TState>> configure)
         where TState : class
     {
@@ -61,7 +64,7 @@ public sealed class MeshBuilder
 
     /// <summary>
     /// Handles every stored event once, in order, from the first one on. What the handler appends and sends, and how far it got, are one transaction.
-    /// An event whose handler throws is tried again until it succeeds, because skipping it would lose it: the metric <c>specmesh_subscription_failures</c> tells.
+    /// An event whose handler throws is tried again until it succeeds, because skipping it would lose it: the metric <c>specmesh_reader_failures_total</c> tells.
     /// </summary>
     public MeshBuilder Subscription(string name, Func<StoredEvent, HandlerContext, CancellationToken, Task> handle)
     {

@@ -80,7 +80,7 @@ internal sealed class StoreHealth(StoreState state, IEventStore? store = null) :
             return HealthCheckResult.Healthy("There is none.");
         }
 
-        if (!state.Opened.Task.IsCompletedSuccessfully)
+        if (!state.IsOpen)
         {
             return HealthCheckResult.Unhealthy("It has not been opened yet.");
         }

@@ -42,7 +42,7 @@ internal sealed class QueueRegistration(string name)
 /// <summary>Everything that the services of this process have registered. Several services in one process share one bus and one store.</summary>
 internal sealed class MeshRegistry
 {
-    private readonly HashSet<Type> types = [];
+    private readonly HashSet<Type> types = [typeof(UndeliverableMessage)];
     private readonly Dictionary<string, QueueRegistration> queues = new(StringComparer.Ordinal);
     private readonly HashSet<string> readers = new(StringComparer.Ordinal);
     private readonly HashSet<string> services = new(StringComparer.Ordinal);

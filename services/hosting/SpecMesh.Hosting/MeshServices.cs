@@ -32,7 +32,13 @@ internal static class MeshServices
     private static void AddStore(IServiceCollection services, SpecMeshOptions options)
     {
         services.AddSingleton<StoreState>();
-        services.AddSingleton<IHostedService, StoreStarter>();
+        services.AddSingleton<IHostedService>(provider =>
+        {
+            // The host builds its services before it validates options, and the bus would stumble over a wrong setting with an error of its own:
+            // the first of them asks for the options, so that the operator reads all errors together.
+            _ = provider.GetRequiredService<IOptions<SpecMeshOptions>>().Value;
+            return ActivatorUtilities.CreateInstance<StoreStarter>(provider);
+        });
         if (options.HasStore)
         {
             services.TryAddSingleton<IEventStore>(provider => StoreConnection.Open(options.Store, provider.GetRequiredService<EventTypes>(), provider.GetRequiredService<TimeProvider>()));

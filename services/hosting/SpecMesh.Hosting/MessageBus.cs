@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Runtime.Serialization;
 using MassTransit;
 using SpecMesh.EventStore;
 
@@ -35,6 +36,9 @@ public sealed class MessageBus
         using Activity? activity = MeshTracing.StartDispatch(message);
         await TransmitAsync(message.Message, message.Destination, message.MessageId, cancellationToken);
     }
+
+    /// <summary>True for errors that every further attempt would meet again: a queue name that is none, a message that cannot be written.</summary>
+    internal static bool IsPermanent(Exception exception) => exception is ConfigurationException or ArgumentException or UriFormatException or SerializationException;
 
     private async Task SendDirectAsync(object message, string? queue, CancellationToken cancellationToken)
     {

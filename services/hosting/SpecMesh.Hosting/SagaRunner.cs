@@ -19,6 +19,7 @@ public sealed class SagaRunner<TState>
 
     /// <summary>Handles the message; returns when its effects are durable.</summary>
     /// <exception cref="EventStore.ConcurrencyException">Every attempt lost the race for the event stream.</exception>
+    /// <exception cref="StoreUnavailableException">The store cannot be reached.</exception>
     /// <exception cref="ArgumentException">The saga does not handle this type.</exception>
     public Task HandleAsync<T>(T message, CancellationToken cancellationToken)
         where T : class => RunAsync(message, readBack: false, cancellationToken);
@@ -29,8 +30,16 @@ public sealed class SagaRunner<TState>
         where T : class => (await RunAsync(message, readBack: true, cancellationToken))!;
 
     /// <summary>The state of an instance; the initial one when it has no events.</summary>
-    public Task<TState> ReadAsync(Guid id, CancellationToken cancellationToken) =>
-        saga.Definition.LoadAsync(runner.NewWork(saga.Service), id, cancellationToken);
+    /// <exception cref="StoreUnavailableException">The store cannot be reached.</exception>
+    public async Task<TState> ReadAsync(Guid id, CancellationToken cancellationToken)
+    {
+        TState state = saga.Definition.Initial(id);
+        await runner.RetryAsync(
+            new Attempted(saga.Service, saga.Definition.Queue, id, WaitForStore: false),
+            async token => state = await saga.Definition.LoadAsync(runner.NewWork(saga.Service), id, token),
+            cancellationToken);
+        return state;
+    }
 
     private async Task<TState?> RunAsync<T>(T message, bool readBack, CancellationToken cancellationToken)
         where T : class

@@ -13,6 +13,7 @@ internal static partial class SecretMask
     [GeneratedRegex(@"(://[^:/@?#]*):[^/?#]*@")]
     private static partial Regex UserInfo();
 
-    [GeneratedRegex(@"\b(password|pwd)\s*=\s*[^;&\s]*", RegexOptions.IgnoreCase)]
+    // A value in quotes may hold separators.
+    [GeneratedRegex(@"\b(password|pwd)\s*=\s*(?:'[^']*'|""[^""]*""|[^;&]*)", RegexOptions.IgnoreCase)]
     private static partial Regex PasswordField();
 }

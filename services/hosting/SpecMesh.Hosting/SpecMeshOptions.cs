@@ -48,7 +48,7 @@ public sealed record SpecMeshOptions
 }
 
 /// <summary>Checks the section <c>SpecMesh</c> together with what the services have registered, and names the setting in every error.</summary>
-internal sealed class SpecMeshOptionsValidator(MeshRegistry registry, IServiceProvider services) : IValidateOptions<SpecMeshOptions>
+internal sealed class SpecMeshOptionsValidator(MeshRegistry registry, IConfiguration configuration, IServiceProvider services) : IValidateOptions<SpecMeshOptions>
 {
     public ValidateOptionsResult Validate(string? name, SpecMeshOptions options)
     {
@@ -58,14 +58,20 @@ internal sealed class SpecMeshOptionsValidator(MeshRegistry registry, IServicePr
             errors.Add($"SpecMesh:Bus is '{SecretMask.Mask(options.Bus)}'; it must be 'memory' or 'rabbitmq://user:password@host:port/vhost'.");
         }
 
+        if (configuration[Observability.EndpointSetting] is { Length: > 0 } collector && !Uri.TryCreate(collector, UriKind.Absolute, out _))
+        {
+            errors.Add($"{Observability.EndpointSetting} is '{SecretMask.Mask(collector)}'; it must be an absolute URL.");
+        }
+
         bool hasStore = options.HasStore;
         try
         {
+            services.GetRequiredService<EventTypes>();
             hasStore = services.GetService<IEventStore>() is not null;
         }
         catch (ArgumentException exception)
         {
-            errors.Add($"SpecMesh:Store: {exception.Message} It must be 'none', 'sqlite:PATH' or 'postgres://user:password@host:port/database'.");
+            errors.Add(exception.ParamName == "types" ? exception.Message : $"SpecMesh:Store is refused: {exception.Message}");
         }
 
         Range(errors, nameof(options.Prefetch), options.Prefetch, 1, 1000);

@@ -83,7 +83,7 @@ internal static class PlacementWork
     {
         foreach (Effect effect in effects)
         {
-            context.Work.Send(effect.Message, effect.HostId is null ? null : $"host-agent-{effect.HostId}", effect.DueAt);
+            context.Work.Send(effect.Message, effect.HostId is null ? null : HostQueue.Of(effect.HostId), effect.DueAt);
         }
     }
 }

@@ -53,6 +53,8 @@ public static class OperationEvents
         long written = time.GetTimestamp();
         while (true)
         {
+            // Listening begins before reading, so that an append between the two is not slept through.
+            Task changed = store.WaitForChangeAsync(LongestWait, cancellationToken);
             IReadOnlyList<StoredEvent> page = await store.ReadStreamAsync(stream, version, PageSize, cancellationToken);
             foreach (StoredEvent stored in page)
             {
@@ -75,7 +77,7 @@ public static class OperationEvents
 
             if (page.Count < PageSize)
             {
-                await store.WaitForChangeAsync(LongestWait, cancellationToken);
+                await changed;
             }
         }
     }

@@ -71,10 +71,3 @@ public static class SpecOpSaga
         return new SpecOpFacts(ownership, unknown);
     }
 }
-
-/// <summary>Queue of one host's agent.</summary>
-public static class HostQueue
-{
-    /// <summary><c>host-agent-{hostId}</c>.</summary>
-    public static string Of(string hostId) => $"host-agent-{hostId}";
-}

@@ -1,8 +1,8 @@
 using System.Threading.Channels;
 using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Diagnostics.HealthChecks;
 using Microsoft.Extensions.Hosting;
-using Microsoft.Extensions.Logging;
 using SpecMesh.EventStore;
 using SpecMesh.Hosting;
 
@@ -46,6 +46,20 @@ internal sealed class Mesh : IAsyncDisposable
         return new Mesh(host);
     }
 
+    /// <summary>Completes when every queue of the host has its consumer.</summary>
+    public Task UntilConnectedAsync() => Services.GetRequiredService<BusGate>().WaitUntilReadyAsync(default).WaitAsync(Patience);
+
+    /// <summary>Asks readiness until it is given. Every answer waits for real work, so the loop paces itself by that.</summary>
+    public async Task UntilReadyAsync()
+    {
+        using CancellationTokenSource patience = new(Patience);
+        HealthCheckService health = Services.GetRequiredService<HealthCheckService>();
+        while ((await health.CheckHealthAsync(patience.Token)).Status != HealthStatus.Healthy)
+        {
+            await Task.Yield();
+        }
+    }
+
     public static HostApplicationBuilder Builder(string store, string bus, int attempts = 20)
     {
         HostApplicationBuilder builder = Host.CreateEmptyApplicationBuilder(new HostApplicationBuilderSettings());
@@ -55,7 +69,6 @@ internal sealed class Mesh : IAsyncDisposable
             ["SpecMesh:Bus"] = bus,
             ["SpecMesh:HandlerAttempts"] = attempts.ToString(System.Globalization.CultureInfo.InvariantCulture),
         });
-        builder.Logging.AddFilter("MassTransit", LogLevel.Critical);
         return builder;
     }
 

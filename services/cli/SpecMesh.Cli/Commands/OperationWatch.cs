@@ -31,7 +31,7 @@ public static class OperationWatch
                     }
                 }
             }
-            catch (IOException exception)
+            catch (Exception exception) when (exception is IOException || (exception is UnreachableException && version > 0))
             {
                 await Console.Error.WriteLineAsync($"specmesh: the connection broke after event {version}: {exception.Message}");
             }

@@ -15,6 +15,9 @@ namespace SpecMesh.Cli.Http;
 /// <param name="Data">The event.</param>
 public sealed record OperationEvent(long Version, string Alias, JsonElement Data);
 
+/// <summary>The gateway did not take the request at all.</summary>
+public sealed class UnreachableException(string message) : CommandException(message);
+
 /// <summary>The gateway's HTTP interface, as the commands use it. Every error becomes a <see cref="CommandException"/> that names the field at fault.</summary>
 public sealed class GatewayClient : IDisposable
 {
@@ -113,7 +116,7 @@ public sealed class GatewayClient : IDisposable
         }
         catch (HttpRequestException exception)
         {
-            throw new CommandException($"{http.BaseAddress} cannot be reached: {exception.Message}");
+            throw new UnreachableException($"{http.BaseAddress} cannot be reached: {exception.Message}");
         }
     }
 

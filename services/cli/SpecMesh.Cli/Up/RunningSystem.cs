@@ -97,7 +97,7 @@ public sealed class RunningSystem : IAsyncDisposable
         {
             supervisor.BeginStage();
             report($"starting {string.Join(", ", stage.Select(service => service.Name))}");
-            await Task.WhenAll(stage.Select(service => StartServiceAsync(service, cancellationToken)));
+            await StartStageAsync(stage, cancellationToken);
         }
 
         foreach (TopologyService service in options.Topology.Services.Where(service => !service.External))
@@ -107,6 +107,25 @@ public sealed class RunningSystem : IAsyncDisposable
         }
 
         WriteFiles();
+    }
+
+    private async Task StartStageAsync(IReadOnlyList<TopologyService> stage, CancellationToken cancellationToken)
+    {
+        using CancellationTokenSource firstFailure = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        Task[] starting = [.. stage.Select(service => StartServiceAsync(service, firstFailure.Token))];
+        try
+        {
+            await foreach (Task started in Task.WhenEach(starting))
+            {
+                await started;
+            }
+        }
+        catch
+        {
+            await firstFailure.CancelAsync();
+            await Task.WhenAll(starting).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            throw;
+        }
     }
 
     private void CheckBuilt()

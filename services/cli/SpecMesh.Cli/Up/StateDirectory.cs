@@ -35,6 +35,8 @@ public sealed class StateDirectory : IDisposable
     /// <summary>Environment variables that connect further programs to the running system: it holds passwords. Absent while none runs.</summary>
     public string EnvironmentFile => Path.Combine(Root, "environment");
 
+    private string SharedServerHome => Path.Combine("/var/lib/specmesh", Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(Root)))[..16]);
+
     /// <summary>The state directory that is meant when none is named: <c>SPECMESH_STATE</c>, else <c>.state/up</c> beside <c>tye.yaml</c>.</summary>
     public static string Default()
     {
@@ -76,14 +78,21 @@ public sealed class StateDirectory : IDisposable
         string home = Path.Combine(Root, name);
         if (owner is not null)
         {
-            string key = Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(Root)))[..16];
-            string shared = Path.Combine("/var/lib/specmesh", key);
-            Directory.CreateDirectory(shared);
-            home = Path.Combine(shared, name);
+            Directory.CreateDirectory(SharedServerHome);
+            home = Path.Combine(SharedServerHome, name);
         }
 
         PrivateFiles.CreateDirectory(home, owner);
         return home;
+    }
+
+    /// <summary>Deletes the data of servers that run as other users, which lie outside this directory. They must not run.</summary>
+    public void DeleteServerHomes()
+    {
+        if (Directory.Exists(SharedServerHome))
+        {
+            Directory.Delete(SharedServerHome, recursive: true);
+        }
     }
 
     /// <summary>A fresh, empty log file.</summary>

@@ -22,6 +22,7 @@ public sealed class Supervisor(string runId, ProcessLedger ledger, Action<string
     public const string RunVariable = "SPECMESH_RUN";
 
     private const int DeathsWhileStarting = 3;
+    private static readonly TimeSpan ProbePause = TimeSpan.FromMilliseconds(200);
     private static readonly TimeSpan LongestBackOff = TimeSpan.FromSeconds(30);
     private static readonly TimeSpan SettledAfter = TimeSpan.FromMinutes(1);
 
@@ -40,7 +41,7 @@ public sealed class Supervisor(string runId, ProcessLedger ledger, Action<string
     public async Task StartAsync(ChildSpec spec, ReadinessProbe? probe, TimeSpan bound, CancellationToken cancellationToken)
     {
         Dictionary<string, string> environment = new(spec.Environment) { [RunVariable] = runId };
-        Supervised child = new(spec with { Environment = environment });
+        Supervised child = new(spec with { Environment = environment }, probe);
         lock (stages)
         {
             stages[^1].Add(child);
@@ -49,8 +50,7 @@ public sealed class Supervisor(string runId, ProcessLedger ledger, Action<string
         Launch(child);
         child.Watch = WatchAsync(child);
         Stopwatch watch = Stopwatch.StartNew();
-        string? missing = probe is null ? null : "it was not asked yet";
-        while (probe is not null && (missing = await probe(cancellationToken)) is not null)
+        while (await MissingAsync(child, cancellationToken) is { } missing)
         {
             if (child.Deaths >= DeathsWhileStarting)
             {
@@ -62,7 +62,7 @@ public sealed class Supervisor(string runId, ProcessLedger ledger, Action<string
                 throw new StartFailedException($"{spec.Name} was not ready after {bound.TotalSeconds:0} s: {missing}.\n{LogTail.Of(spec.LogFile)}");
             }
 
-            await Task.Delay(200, cancellationToken);
+            await Task.Delay(ProbePause, cancellationToken);
         }
     }
 
@@ -83,6 +83,13 @@ public sealed class Supervisor(string runId, ProcessLedger ledger, Action<string
 
         ledger.Clear();
         stopping.Dispose();
+    }
+
+    private static async Task<string?> MissingAsync(Supervised child, CancellationToken cancellationToken)
+    {
+        string? missing = child.Probe is null ? null : await child.Probe(cancellationToken);
+        // An answer on the child's port while the child has ended is somebody else's.
+        return missing is null && child.Current!.Exited.IsCompleted ? "it has ended" : missing;
     }
 
     private void Launch(Supervised child)
@@ -120,6 +127,22 @@ public sealed class Supervisor(string runId, ProcessLedger ledger, Action<string
             await Task.WhenAny(Task.Delay(backOff, stopping.Token));
             backOff = backOff * 2 < LongestBackOff ? backOff * 2 : LongestBackOff;
             Launch(child);
+            child.Recovery = ReportRecoveryAsync(child);
+        }
+    }
+
+    private async Task ReportRecoveryAsync(Supervised child)
+    {
+        Task exited = child.Current!.Exited;
+        while (!exited.IsCompleted && !stopping.IsCancellationRequested)
+        {
+            if (await MissingAsync(child, CancellationToken.None) is null)
+            {
+                report($"{child.Spec.Name} is ready again");
+                return;
+            }
+
+            await Task.WhenAny(exited, Task.Delay(ProbePause, stopping.Token));
         }
     }
 
@@ -142,16 +165,21 @@ public sealed class Supervisor(string runId, ProcessLedger ledger, Action<string
         }
 
         await child.Watch;
+        await child.Recovery;
         current.Dispose();
     }
 
-    private sealed class Supervised(ChildSpec spec)
+    private sealed class Supervised(ChildSpec spec, ReadinessProbe? probe)
     {
         public ChildSpec Spec { get; } = spec;
+
+        public ReadinessProbe? Probe { get; } = probe;
 
         public Child? Current { get; set; }
 
         public Task Watch { get; set; } = Task.CompletedTask;
+
+        public Task Recovery { get; set; } = Task.CompletedTask;
 
         public int Deaths { get; set; }
 

@@ -27,8 +27,8 @@ namespace SpecMesh.EventStore.Postgres;
 /// </para>
 /// <para>
 /// Compared with looking for transactions older than the sighting, this does not depend on the server's clock, needs no right to see other roles' activity, and is not held up
-/// by a backup or an idle session that never touched the events. A prepared transaction changes its identity when it is prepared, so any that holds such a lock defers the
-/// verdict. The patience is for a writer outside of this contract: Marten's Rich mode draws numbers in a transaction before the one that inserts them.
+/// by a backup or an idle session that never touched the events. A prepared transaction keeps its locks and its identity. The patience is for a writer outside of this contract:
+/// Marten's Rich mode draws numbers in a transaction before the one that inserts them.
 /// </para>
 /// </remarks>
 internal sealed class GapWatch(NpgsqlDataSource source, TimeSpan patience, ILogger logger) : IDisposable
@@ -96,7 +96,7 @@ internal sealed class GapWatch(NpgsqlDataSource source, TimeSpan patience, ILogg
     private async Task<bool> HaveEndedAsync(Sighting seen, CancellationToken cancellationToken)
     {
         await using NpgsqlCommand command = source.CreateCommand(
-            $"select not exists (select {Writers} and (l.pid is null or l.virtualtransaction = any ($1))) and clock_timestamp() - $2 >= $3");
+            $"select not exists (select {Writers} and l.virtualtransaction = any ($1)) and clock_timestamp() - $2 >= $3");
         command.Parameters.Add(new NpgsqlParameter<string[]> { TypedValue = seen.Writers });
         command.Parameters.Add(new NpgsqlParameter<DateTimeOffset> { TypedValue = seen.At });
         command.Parameters.Add(new NpgsqlParameter<TimeSpan> { TypedValue = patience });

@@ -36,6 +36,8 @@ internal static class PostgresCommit
             });
         }
 
+        // A connection that lies ready in the pool is handed out even to a caller that has given up.
+        cancellationToken.ThrowIfCancellationRequested();
         try
         {
             // A cancelled commit would be one whose outcome is unknown, so once it is sent, its answer is waited for. The connection's command timeout bounds that.

@@ -216,12 +216,7 @@ internal static unsafe partial class Libc
         }
     }
 
-    private static long ByArchitecture(long x64, long arm64) => RuntimeInformation.ProcessArchitecture switch
-    {
-        Architecture.X64 => x64,
-        Architecture.Arm64 => arm64,
-        Architecture other => throw new PlatformNotSupportedException($"The process driver knows the system calls of x64 and arm64, not of {other}."),
-    };
+    private static long ByArchitecture(long x64, long arm64) => RuntimeInformation.ProcessArchitecture == Architecture.Arm64 ? arm64 : x64;
 
     /// <summary>Keeps a handle open while its number is in a system call.</summary>
     private readonly ref struct HandleUse

@@ -57,7 +57,17 @@ internal sealed class GuestHandle : IDisposable
     public void Stop()
     {
         Send(Libc.SigStop);
-        SpinUntil(() => ProcFs.IsStopped(Pid), "stop");
+        try
+        {
+            SpinUntil(() => ProcFs.IsStopped(Pid), "stop");
+        }
+        catch (HypervisorException)
+        {
+            // A thread that the kernel holds does not stop; the others shall not stay behind.
+            Send(Libc.SigCont);
+            throw;
+        }
+
         if (HasEnded())
         {
             throw new HypervisorException("The guest ended while it was being stopped.");
@@ -71,7 +81,14 @@ internal sealed class GuestHandle : IDisposable
     public void Kill()
     {
         _ = Libc.Signal(process, Libc.SigKill);
-        SpinUntil(IsGone, "end");
+
+        // Only the pidfd says when the last thread, and with it the memory, is gone: /proc calls a process a zombie as soon as its first thread is.
+        if (Libc.WaitReadable([process], (int)MostPatience.TotalMilliseconds) == 0)
+        {
+            throw new HypervisorException($"Process {Pid} does not end within {MostPatience.TotalSeconds} s.");
+        }
+
+        SpinUntil(IsReaped, "leave the list of processes");
     }
 
     /// <summary>True when the process has ended, whether anybody has taken note or not.</summary>
@@ -94,13 +111,9 @@ internal sealed class GuestHandle : IDisposable
         }
     }
 
-    private bool IsGone()
-    {
-        ProcessStatus? status = ProcFs.Read(Pid);
-        return status is null
-            || status.StartTime != StartTime
-            || (status.HasEnded && status.ParentPid != Environment.ProcessId);
-    }
+    /// <summary>A child of another process is for that one to reap.</summary>
+    private bool IsReaped() =>
+        ProcFs.Read(Pid) is not { } status || status.StartTime != StartTime || status.ParentPid != Environment.ProcessId;
 
     /// <summary>The downtime of a migration waits here, so the first looks follow each other closely.</summary>
     private void SpinUntil(Func<bool> condition, string what)

@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using SpecMesh.DataPath;
 using SpecMesh.Hypervisors.Process.Guest;
 
@@ -53,29 +54,11 @@ public sealed class ProcessHypervisor : IHypervisor
         return await BuildAsync(spec, capabilities.DirtyTracker ?? DirtyTrackerNames.None, cancellationToken);
     }
 
-    public Task<IReadOnlyList<IGuest>> FindGuestsAsync(CancellationToken cancellationToken) => Task.Run<IReadOnlyList<IGuest>>(
-        () =>
-        {
-            RequireHost();
-            string boot = ProcFs.BootId();
-            List<IGuest> guests = [];
-            foreach (GuestRecord record in store.Load())
-            {
-                cancellationToken.ThrowIfCancellationRequested();
-                GuestHandle? process = record.BootId == boot ? GuestHandle.Open(record.Pid, record.StartTime) : null;
-                if (process is null)
-                {
-                    store.Remove(record.Name);
-                }
-                else
-                {
-                    guests.Add(ProcessGuest.Attach(store, process, record, prefault: false));
-                }
-            }
-
-            return guests;
-        },
-        cancellationToken);
+    public Task<IReadOnlyList<IGuest>> FindGuestsAsync(CancellationToken cancellationToken)
+    {
+        RequireHost();
+        return Task.Run(() => FindAsync(cancellationToken), cancellationToken);
+    }
 
     /// <summary>Builds a guest with a given tracker, also one that has not passed its self-test.</summary>
     internal async Task<ProcessGuest> BuildAsync(GuestSpec spec, string tracker, CancellationToken cancellationToken)
@@ -101,6 +84,52 @@ public sealed class ProcessHypervisor : IHypervisor
             await (built?.DisposeAsync() ?? ValueTask.CompletedTask);
             store.Remove(guest.Name);
             throw;
+        }
+    }
+
+    private async Task<IReadOnlyList<IGuest>> FindAsync(CancellationToken cancellationToken)
+    {
+        string boot = ProcFs.BootId();
+        List<IGuest> guests = [];
+        try
+        {
+            foreach (GuestRecord record in store.Load())
+            {
+                cancellationToken.ThrowIfCancellationRequested();
+                if (record.BootId == boot && Find(record) is { } guest)
+                {
+                    guests.Add(guest);
+                }
+                else
+                {
+                    store.Remove(record.Name);
+                }
+            }
+
+            return guests;
+        }
+        catch
+        {
+            foreach (IGuest guest in guests)
+            {
+                await guest.DisposeAsync();
+            }
+
+            throw;
+        }
+    }
+
+    private ProcessGuest? Find(GuestRecord record)
+    {
+        GuestHandle? process = GuestHandle.Open(record.Pid, record.StartTime);
+        try
+        {
+            return process is null ? null : ProcessGuest.Attach(store, process, record, prefault: false);
+        }
+        catch (HypervisorException) when (ProcFs.Read(record.Pid) is not { HasEnded: false } now || now.StartTime != record.StartTime)
+        {
+            // It ended while it was being looked at.
+            return null;
         }
     }
 
@@ -151,6 +180,12 @@ public sealed class ProcessHypervisor : IHypervisor
         {
             throw new PlatformNotSupportedException(
                 "The process driver needs Linux: it tracks the memory of processes with the kernel's pagemap and userfaultfd. Run the agent on a Linux host.");
+        }
+
+        if (RuntimeInformation.ProcessArchitecture is not (Architecture.X64 or Architecture.Arm64))
+        {
+            throw new PlatformNotSupportedException(
+                $"The process driver knows the system calls of x64 and arm64, not of {RuntimeInformation.ProcessArchitecture}.");
         }
 
         if (Environment.SystemPageSize != IGuestMemory.PageBytes)

@@ -101,7 +101,7 @@ internal static class TrackerSelfTest
         }
 
         int missing = written.Count(page => !reported[page]);
-        return missing == 0 ? null : $"the guest wrote {written.Count} pages, of which it did not report {missing}: this kernel does not do it";
+        return missing == 0 ? null : $"it reported {written.Count - missing} of {written.Count} pages that a guest wrote: this kernel does not do it";
     }
 
     private static async Task WaitAsync(ProcessGuest guest, long steps, CancellationToken cancellationToken)

@@ -25,7 +25,7 @@ internal sealed class SubscriptionWorker(
             return;
         }
 
-        await state.Opened.Task.WaitAsync(stoppingToken);
+        await state.WaitUntilOpenAsync(stoppingToken);
         Subscription subscription = Subscription.Checkpointed(store, types, service, name, HandleAsync);
         for (int failures = 1; ; failures++)
         {
@@ -78,7 +78,7 @@ internal sealed class ViewWorker(
             return;
         }
 
-        await state.Opened.Task.WaitAsync(stoppingToken);
+        await state.WaitUntilOpenAsync(stoppingToken);
         Subscription subscription = Subscription.FromStart(store, Apply);
         for (int failures = 1; ; failures++)
         {

@@ -1,3 +1,4 @@
+using System.Text.Json;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Options;
@@ -14,6 +15,7 @@ internal sealed class OutboxDispatcher(
     BusGate gate,
     MessageBus bus,
     StoreState state,
+    EventTypes types,
     TimeProvider time,
     IOptions<SpecMeshOptions> options,
     MeshMetrics metrics,
@@ -31,7 +33,7 @@ internal sealed class OutboxDispatcher(
             return;
         }
 
-        await state.Opened.Task.WaitAsync(stoppingToken);
+        await state.WaitUntilOpenAsync(stoppingToken);
         int failures = 0;
         while (true)
         {
@@ -44,7 +46,7 @@ internal sealed class OutboxDispatcher(
                 Task change = store.WaitForChangeAsync(LongestWait, listening.Token);
                 await DispatchDueAsync(store, stoppingToken);
                 failures = 0;
-                await WaitAsync(store, change, stoppingToken);
+                await WaitAsync(store, change, listening.Token);
                 await listening.CancelAsync();
             }
             catch (Exception exception) when (exception is not OperationCanceledException || !stoppingToken.IsCancellationRequested)
@@ -71,11 +73,34 @@ internal sealed class OutboxDispatcher(
     {
         using CancellationTokenSource timeout = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
         timeout.CancelAfter(ConfirmTimeout);
-        await Task.WhenAll(messages.Select(message => bus.DeliverAsync(message, timeout.Token)));
+        await Task.WhenAll(messages.Select(message => DeliverAsync(message, timeout.Token)));
         foreach (OutboxMessage message in messages)
         {
             metrics.Published(service, message, time.GetUtcNow());
         }
+    }
+
+    private async Task DeliverAsync(OutboxMessage message, CancellationToken cancellationToken)
+    {
+        string reason = "its type is not known to this process";
+        if (message.Message is not JsonElement)
+        {
+            try
+            {
+                await bus.DeliverAsync(message, cancellationToken);
+                return;
+            }
+            catch (Exception exception) when (MessageBus.IsPermanent(exception))
+            {
+                reason = exception.Message;
+            }
+        }
+
+        // Whatever stays at the head of the outbox holds up everything behind it, so a message that can never leave is put aside, visibly.
+        Log.Undeliverable(logger, service, message.MessageId, message.Alias, reason);
+        JsonElement body = JsonSerializer.SerializeToElement(message.Message, types.Json);
+        UndeliverableMessage aside = new(message.MessageId, message.Alias, body, message.Destination, reason);
+        await bus.DeliverAsync(message with { Message = aside, Destination = $"{service}_outbox_error" }, cancellationToken);
     }
 
     /// <summary>Waits for a commit or for the next deadline.</summary>
@@ -86,7 +111,15 @@ internal sealed class OutboxDispatcher(
         metrics.OutboxLag(service, wait < TimeSpan.Zero ? -wait : TimeSpan.Zero);
         if (wait > TimeSpan.Zero)
         {
-            await Task.WhenAny(change, Task.Delay(wait < LongestWait ? wait : LongestWait, time, cancellationToken));
+            await Task.WhenAny(change, Task.Delay(wait < LongestWait ? wait : LongestWait, cancellationToken));
         }
     }
 }
+
+/// <summary>A message of an outbox that can never be published, as it lies in the queue <c>SERVICE_outbox_error</c> for an operator.</summary>
+/// <param name="MessageId">Its id.</param>
+/// <param name="Alias">Alias of its type.</param>
+/// <param name="Body">The message.</param>
+/// <param name="Destination">Queue that it was meant for; null: whoever listens.</param>
+/// <param name="Reason">Why it cannot be published.</param>
+public sealed record UndeliverableMessage(Guid MessageId, string Alias, JsonElement Body, string? Destination, string Reason);

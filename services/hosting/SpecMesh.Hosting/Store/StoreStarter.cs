@@ -6,8 +6,8 @@ using SpecMesh.EventStore;
 namespace SpecMesh.Hosting;
 
 /// <summary>
-/// Creates what is missing in the store before anything uses it. A database that is not there yet is waited for, so that a fleet may be started in any order;
-/// meanwhile the process is alive but not ready.
+/// Creates what is missing in the store before anything uses it. A database that is not there yet is waited for in the background, so that a fleet may be started
+/// in any order; meanwhile the process is alive but not ready, and handlers wait.
 /// </summary>
 internal sealed class StoreStarter(
     IOptions<SpecMeshOptions> options,
@@ -15,34 +15,51 @@ internal sealed class StoreStarter(
     ILogger<StoreStarter> logger,
     IEventStore? store = null) : BackgroundService
 {
+    public override async Task StartAsync(CancellationToken cancellationToken)
+    {
+        if (store is not null && !await TryOpenAsync(store, 1, cancellationToken))
+        {
+            await base.StartAsync(cancellationToken);
+        }
+    }
+
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)
     {
-        if (store is null)
+        int attempt = 1;
+        do
         {
-            return;
+            await Task.Delay(BackOff.Exponential(attempt), stoppingToken);
         }
+        while (!await TryOpenAsync(store!, ++attempt, stoppingToken));
+    }
 
+    private async Task<bool> TryOpenAsync(IEventStore opening, int attempt, CancellationToken cancellationToken)
+    {
         string address = SecretMask.Mask(options.Value.Store);
-        for (int attempt = 1; ; attempt++)
+        try
         {
-            try
-            {
-                await store.InitializeAsync(stoppingToken);
-                Log.StoreOpened(logger, address);
-                state.Opened.TrySetResult();
-                return;
-            }
-            catch (Exception exception) when (HandlerRunner.IsOutage(exception))
-            {
-                Log.StoreNotThereYet(logger, exception, address, attempt);
-                await Task.Delay(BackOff.Exponential(attempt), stoppingToken);
-            }
+            await opening.InitializeAsync(cancellationToken);
+            Log.StoreOpened(logger, address);
+            state.SetOpen();
+            return true;
+        }
+        catch (Exception exception) when (HandlerRunner.IsOutage(exception))
+        {
+            Log.StoreNotThereYet(logger, exception, address, attempt);
+            return false;
         }
     }
 }
 
-/// <summary>Completes once the store can be used.</summary>
+/// <summary>Whether the store can be used.</summary>
 internal sealed class StoreState
 {
-    public TaskCompletionSource Opened { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly TaskCompletionSource opened = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+    public bool IsOpen => opened.Task.IsCompletedSuccessfully;
+
+    public void SetOpen() => opened.TrySetResult();
+
+    /// <summary>Completes once the store is open; at once when it is.</summary>
+    public Task WaitUntilOpenAsync(CancellationToken cancellationToken) => opened.Task.WaitAsync(cancellationToken);
 }

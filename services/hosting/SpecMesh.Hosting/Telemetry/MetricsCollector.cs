@@ -5,7 +5,8 @@ namespace SpecMesh.Hosting;
 /// <summary>Listens to the process's instruments and writes their state in Prometheus' text format, version 0.0.4.</summary>
 internal sealed class MetricsCollector : IDisposable
 {
-    private static readonly string[] Meters = [MeshMetrics.MeterName, "MassTransit", "Npgsql", "Microsoft.AspNetCore.", "System.Runtime", "System.Net.Http"];
+    private const string BusMeter = "MassTransit";
+    private static readonly string[] Meters = [MeshMetrics.MeterName, BusMeter, "Npgsql", "Microsoft.AspNetCore.", "System.Runtime", "System.Net.Http"];
 
     private readonly Lock gate = new();
     private readonly SortedDictionary<string, MetricFamily> families = new(StringComparer.Ordinal);
@@ -15,8 +16,8 @@ internal sealed class MetricsCollector : IDisposable
     {
         listener.InstrumentPublished = (instrument, source) =>
         {
-            // A meter with a scope belongs to one host's factory: another host in the same process collects its own.
-            bool ours = instrument.Meter.Scope is null || ReferenceEquals(instrument.Meter.Scope, own);
+            // A meter with a scope belongs to one host's factory: another host in the same process collects its own. The bus library has one for the whole process.
+            bool ours = instrument.Meter.Scope is null || ReferenceEquals(instrument.Meter.Scope, own) || instrument.Meter.Name == BusMeter;
             if (ours && Meters.Any(meter => instrument.Meter.Name.StartsWith(meter, StringComparison.Ordinal)))
             {
                 source.EnableMeasurementEvents(instrument, FamilyOf(instrument));

@@ -26,10 +26,10 @@ internal static class Observability
         builder.Services.AddMetrics();
         builder.Services.AddSingleton<MetricsCollector>();
         builder.Services.AddHealthChecks();
-        if (builder.Configuration[EndpointSetting] is { Length: > 0 } endpoint)
+        if (Uri.TryCreate(builder.Configuration[EndpointSetting], UriKind.Absolute, out Uri? endpoint))
         {
             builder.Services.AddSingleton<IHostedService>(provider =>
-                new TraceExport(new Uri(endpoint), service, provider.GetRequiredService<ILogger<TraceExport>>()));
+                new TraceExport(endpoint, service, provider.GetRequiredService<ILogger<TraceExport>>()));
         }
     }
 }

@@ -36,7 +36,7 @@ internal static class PrometheusText
         string name = Sanitize(instrument);
         string suffix = unit switch
         {
-            null or "" or "1" => string.Empty,
+            null or "" or "1" or "ea" => string.Empty,
             "s" => "seconds",
             "ms" => "milliseconds",
             "By" => "bytes",

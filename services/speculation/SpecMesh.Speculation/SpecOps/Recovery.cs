@@ -6,9 +6,9 @@ namespace SpecMesh.Speculation.SpecOps;
 /// <param name="VmId">The machine.</param>
 /// <param name="HostId">This host.</param>
 /// <param name="State">How the guest stands.</param>
-/// <param name="ShellOf">The operation and replica that the guest is a shell of; null when this host owned the machine before.</param>
+/// <param name="ShellOf">The operation and replica that the guest was built for, as its tag says; null when it has none.</param>
 /// <param name="ShellEpoch">Epoch that the shell was built in.</param>
-/// <param name="Vote">The vote that the journal holds for this machine; null when none was given.</param>
+/// <param name="Vote">The vote that the journal holds for this guest; null when none was given. It is looked at on tagged guests too: who won once may be voted away later.</param>
 public sealed record FoundGuest(string VmId, string HostId, GuestState State, (Guid OperationId, int Replica)? ShellOf, int ShellEpoch, JournaledVote? Vote);
 
 /// <summary>A vote as it lies in the journal of a source.</summary>
@@ -29,7 +29,7 @@ public enum RecoveryAction
     /// <summary>A vote is out: append a refusal, then decide again.</summary>
     RefuseFirst,
 
-    /// <summary>The operation is open and undecided: keep the paused shell until it is.</summary>
+    /// <summary>Undecided, or nothing is known: leave the guest as it is, and decide again when the event stream says more.</summary>
     Keep,
 }
 
@@ -58,7 +58,13 @@ public static class Recovery
             return (RecoveryAction.Adopt, new Reason("owner", "This host owns the machine and runs it."));
         }
 
-        bool voteIsOut = guest.Vote is { } vote && vote.Epoch == view.Epoch && vote.OwnershipVersion == view.Version;
+        if (guest.ShellOf is null && guest.Vote is { } old && old.Epoch < view.Epoch)
+        {
+            // The machine was voted away and has come back as another guest, so this one is its past.
+            return (RecoveryAction.Destroy, new Reason("old-copy", $"The machine has been owned elsewhere since this copy was voted for, in epoch {old.Epoch}.", old.Epoch, view.Epoch));
+        }
+
+        bool voteIsOut = guest.Vote is { } vote && vote.Epoch == view.Epoch && vote.OwnershipVersion >= view.Version;
         return voteIsOut
             ? (RecoveryAction.RefuseFirst, new Reason("vote-out", "A vote was given and may still win."))
             : (RecoveryAction.Resume, new Reason("owner", "This host owns the machine, and no vote can win any more."));

@@ -39,7 +39,12 @@ public static class Redecision
                 return $"Event {next + 1} ({recorded[next].Event.GetType().Name}) does not say what it was decided from.";
             }
 
-            object input = from.Message.Deserialize(Inputs[from.Input], ContractJson.Options) ?? throw new JsonException($"The input of event {next + 1} is the JSON null.");
+            if (!Inputs.TryGetValue(from.Input, out Type? type))
+            {
+                return $"Event {next + 1} was decided from {from.Input}, which is no contract.";
+            }
+
+            object input = from.Message.Deserialize(type, ContractJson.Options) ?? throw new JsonException($"The input of event {next + 1} is the JSON null.");
             SpecOpDecision decision = SpecOpDecider.Decide(state, input, from.Facts, from.At);
             if (decision.Events.Count == 0)
             {

@@ -39,25 +39,26 @@ internal static class SourceOwnership
             return;
         }
 
+        if (view.Version < step.State.OwnershipVersion)
+        {
+            // Older than what this source has acted on: a delayed answer, or an emptied database. It tells nothing about now.
+            return;
+        }
+
         if (step.State.Unanswered is SourceEffect.ReadOwnership)
         {
             step.State = step.State with { Unanswered = null };
         }
 
-        if (view.OwnerHostId != step.State.HostId && view.Epoch > step.State.Epoch)
+        if (WasTransferred(step.State, view))
         {
             GiveUpTheCopy(step, view);
             return;
         }
 
-        bool voteIsVoid = step.State.Phase == SourcePhase.Voted && view.Version > step.State.OwnershipVersion;
         if (view.OpenOperationId == step.State.OperationId)
         {
-            if (voteIsVoid)
-            {
-                VoteIsVoid(step, view);
-            }
-
+            StillOpen(step, view);
             return;
         }
 
@@ -83,8 +84,14 @@ internal static class SourceOwnership
             return;
         }
 
+        if (answer.View.Version <= step.State.OwnershipVersion)
+        {
+            // The answer to an earlier vote's refusal, asked for twice and answered late: the vote that is out now may still win.
+            return;
+        }
+
         step.State = step.State with { Unanswered = null };
-        if (!answer.Accepted && answer.View.OwnerHostId != step.State.HostId && answer.View.Epoch > step.State.Epoch)
+        if (WasTransferred(step.State, answer.View))
         {
             GiveUpTheCopy(step, answer.View);
         }
@@ -125,6 +132,28 @@ internal static class SourceOwnership
 
         step.State = step.State with { Phase = SourcePhase.Released, Destroyed = false };
         Tell(step);
+    }
+
+    /// <summary>
+    /// The copy here is another host's machine now. Once a vote is out a later epoch says so even when it names this host: then the machine has left and returned,
+    /// and runs here as another guest than the one that was voted away.
+    /// </summary>
+    private static bool WasTransferred(SourceState state, OwnershipView view) =>
+        view.Epoch > state.Epoch && (view.OwnerHostId != state.HostId || state.VoteIsOut);
+
+    private static void StillOpen(SourceStep step, OwnershipView view)
+    {
+        switch (step.State.Phase)
+        {
+            case SourcePhase.Voted when view.Version > step.State.OwnershipVersion:
+                VoteIsVoid(step, view);
+                break;
+            case SourcePhase.Copying or SourcePhase.Suspending or SourcePhase.Finishing or SourcePhase.Resuming:
+                // No vote is out, so the next one is given at the latest version: at an older one it could not win.
+                step.State = step.State with { Confirmed = true, OwnershipVersion = view.Version };
+                step.ContinueAllThatWait();
+                break;
+        }
     }
 
     private static void GiveUpTheCopy(SourceStep step, OwnershipView view)
@@ -175,7 +204,8 @@ internal static class SourceOwnership
         }
     }
 
-    private static void Read(SourceStep step)
+    /// <summary>Asks the event stream, and again at every tick until it answers.</summary>
+    public static void Read(SourceStep step)
     {
         SourceEffect.ReadOwnership read = new();
         if (step.State.Unanswered is null)

@@ -65,7 +65,7 @@ public static class SourceProtocol
     private static void Join(SourceStep step, ConnectReplica command)
     {
         SourceState state = step.State;
-        if (state.ReleaseAsked || state.Phase is SourcePhase.Destroying or SourcePhase.Released || state.Replicas.ContainsKey(command.Replica))
+        if (command.Epoch != state.Epoch || state.ReleaseAsked || state.Phase is SourcePhase.Destroying or SourcePhase.Released || state.Replicas.ContainsKey(command.Replica))
         {
             return;
         }
@@ -75,7 +75,7 @@ public static class SourceProtocol
         if (first)
         {
             // A command that was delayed past its operation's end is found out before a page is sent in vain.
-            step.Do(new SourceEffect.ReadOwnership());
+            SourceOwnership.Read(step);
         }
 
         step.Do(new SourceEffect.OpenStream(command));
@@ -110,6 +110,12 @@ public static class SourceProtocol
         (RoundVerdict verdict, Reason reason) = step.Limits.StopRule.Judge(ended.Round);
         if (verdict == RoundVerdict.StopAndCopy && step.State.Phase == SourcePhase.Copying)
         {
+            if (!step.State.Confirmed)
+            {
+                step.Put(step.State.Replicas[replica.Replica] with { Waiting = true });
+                return;
+            }
+
             step.State = step.State with { Phase = SourcePhase.Suspending, Candidate = replica.Replica, CandidateReason = reason, SuspendedAt = step.Now };
             step.Do(new SourceEffect.SuspendGuest());
             return;
@@ -177,7 +183,11 @@ public static class SourceProtocol
     {
         if (step.State is { Phase: SourcePhase.Journaling, Candidate: { } candidate })
         {
-            step.Fail(candidate, new Reason("journal-failed", $"The source could not write its vote: {failed.Detail}"));
+            if (step.Find(candidate) is not null)
+            {
+                step.Fail(candidate, new Reason("journal-failed", $"The source could not write its vote: {failed.Detail}"));
+            }
+
             // Part of the write may have reached the disk, so only the event stream may free the guest.
             step.State = step.State with { Phase = SourcePhase.Voted, VotedAt = step.Now };
             step.Refuse(new Reason("journal-failed", "The source could not write its vote."));
@@ -261,11 +271,7 @@ public static class SourceProtocol
         }
 
         step.State = step.State with { Phase = SourcePhase.Copying };
-        foreach (SourceReplica waiting in step.State.Live.Where(replica => replica.Waiting).ToList())
-        {
-            step.ContinueOrWait(waiting.Replica);
-        }
-
+        step.ContinueAllThatWait();
         SourceOwnership.LetGoIfAsked(step);
     }
 

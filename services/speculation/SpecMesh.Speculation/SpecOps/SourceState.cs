@@ -61,6 +61,12 @@ public sealed record SourceState(Guid OperationId, string VmId, string HostId, i
 {
     public SourcePhase Phase { get; init; } = SourcePhase.Copying;
 
+    /// <summary>
+    /// True once the event stream was read since this state began, and names this operation as open in this epoch. Only then is the guest here the one that the
+    /// operation is about, and not, because a command came late, one that has left and returned. Before, it is not suspended.
+    /// </summary>
+    public bool Confirmed { get; init; }
+
     /// <summary>How often the guest was resumed during the operation. An image is valid for one incarnation only.</summary>
     public int Incarnation { get; init; }
 

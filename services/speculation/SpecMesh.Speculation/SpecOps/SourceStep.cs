@@ -43,6 +43,15 @@ internal sealed class SourceStep(SourceState state, SourceLimits limits, DateTim
         }
     }
 
+    /// <summary>The guest runs and may be suspended again: every replica that waited goes on.</summary>
+    public void ContinueAllThatWait()
+    {
+        foreach (SourceReplica waiting in State.Live.Where(replica => replica.Waiting).ToList())
+        {
+            ContinueOrWait(waiting.Replica);
+        }
+    }
+
     /// <summary>True when a cost policy ended the replica. The last live replica is kept, and a replica whose vote is out is not judged.</summary>
     public bool JudgeCost(int number, ReplicaCounters counters)
     {

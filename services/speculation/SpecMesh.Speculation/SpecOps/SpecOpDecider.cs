@@ -60,7 +60,7 @@ public static class SpecOpDecider
             case ReplicaCancelled cancelled: SpecOpRace.Ended(draft, cancelled.Replica, cancelled.Epoch, cancelled); break;
             case ReplicaDeadline due: SpecOpRace.ReplicaDue(draft, due); break;
             case RetryDeadline due: SpecOpRace.Retry(draft, due); break;
-            case OwnershipTransferred won: SpecOpEnding.Won(draft, won); break;
+            case OwnershipTransferred won: SpecOpEnding.Won(draft, won.Replica, won.HostId, won.Epoch); break;
             case CancelSpecOp cancel: SpecOpEnding.Cancel(draft, cancel); break;
             case SpecOpDeadline: SpecOpEnding.OutOfTime(draft); break;
             case ReplicaResumed resumed: SpecOpEnding.Resumed(draft, resumed); break;

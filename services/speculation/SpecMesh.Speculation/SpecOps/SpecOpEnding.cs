@@ -6,22 +6,37 @@ namespace SpecMesh.Speculation.SpecOps;
 internal static class SpecOpEnding
 {
     /// <summary>A replica's commit is durable: the operation is won, whatever else was under way.</summary>
-    public static void Won(SpecOpDraft draft, OwnershipTransferred won)
+    public static void Won(SpecOpDraft draft, int winner, string hostId, int epoch)
     {
-        if (draft.State.Phase != SpecOpPhase.Racing || won.OperationId != draft.OperationId || !draft.State.Replicas.ContainsKey(won.Replica))
+        if (draft.State.Phase != SpecOpPhase.Racing || !draft.State.Replicas.ContainsKey(winner))
         {
             return;
         }
 
-        Reason reason = new("committed-first", $"The replica on {won.HostId} was the first to commit, as epoch {won.Epoch}.");
-        draft.Record(new ReplicaCommitted(draft.OperationId, won.Replica, won.HostId, won.Epoch, reason));
-        Reason lost = new("lost-the-race", $"The replica on {won.HostId} won.");
+        Reason reason = new("committed-first", $"The replica on {hostId} was the first to commit, as epoch {epoch}.");
+        draft.Record(new ReplicaCommitted(draft.OperationId, winner, hostId, epoch, reason));
+        Reason lost = new("lost-the-race", $"The replica on {hostId} won.");
         foreach (ReplicaState loser in draft.State.Live.ToList())
         {
             draft.Record(new ReplicaAborted(draft.OperationId, loser.Replica, draft.Accepted.Epoch, loser.HostId, lost, loser.Counters));
         }
 
-        Complete(draft, OperationOutcome.Succeeded, won.Replica, won.HostId, "commit", reason);
+        Complete(draft, OperationOutcome.Succeeded, winner, hostId, "commit", reason);
+    }
+
+    /// <summary>
+    /// Acts on a commit that the machine's event stream shows already: no decision waits for the message that tells of it. False when no replica has committed.
+    /// </summary>
+    public static bool ActOnCommit(SpecOpDraft draft)
+    {
+        OwnershipView vm = draft.Facts.Ownership;
+        if (!OwnershipDecider.IsWon(vm, draft.OperationId) || vm is not { OwnerReplica: { } winner, OwnerHostId: { } hostId })
+        {
+            return false;
+        }
+
+        Won(draft, winner, hostId, vm.Epoch);
+        return true;
     }
 
     /// <summary>The caller wants no more of it. One append to the machine's event stream ends every vote and the operation at once.</summary>
@@ -33,7 +48,7 @@ internal static class SpecOpEnding
         }
 
         draft.Record(new CancelRequested(draft.OperationId, cancel.RequestedBy));
-        if (OwnershipDecider.IsWon(draft.Facts.Ownership, draft.OperationId))
+        if (ActOnCommit(draft))
         {
             return;
         }
@@ -54,7 +69,7 @@ internal static class SpecOpEnding
     /// <summary>No replica can win any more, or none may.</summary>
     public static void Fail(SpecOpDraft draft, string by, Reason reason)
     {
-        if (draft.State.Phase != SpecOpPhase.Racing || OwnershipDecider.IsWon(draft.Facts.Ownership, draft.OperationId))
+        if (draft.State.Phase != SpecOpPhase.Racing || ActOnCommit(draft))
         {
             return;
         }
@@ -70,12 +85,7 @@ internal static class SpecOpEnding
     public static void Resumed(SpecOpDraft draft, ReplicaResumed resumed)
     {
         // The winner may run, and say so, before the news of its commit has come here: then the commit itself is acted on first.
-        if (draft.State.Phase == SpecOpPhase.Racing && IsWinner(draft.Facts.Ownership, draft.OperationId, resumed))
-        {
-            OwnershipView vm = draft.Facts.Ownership;
-            Won(draft, new OwnershipTransferred(vm.VmId, draft.OperationId, resumed.Replica, resumed.HostId, vm.Epoch, 0, ""));
-        }
-
+        ActOnCommit(draft);
         if (draft.State.Completed?.WinnerReplica == resumed.Replica && !draft.State.Resumed)
         {
             draft.Record(resumed);
@@ -97,12 +107,25 @@ internal static class SpecOpEnding
         }
 
         draft.Record(cleaned);
-        draft.Publish(new ReleaseTargets(draft.OperationId, [replica.HostId]));
+        if (NeedsNoMore(draft.State, replica.HostId))
+        {
+            draft.Publish(new ReleaseTargets(draft.OperationId, [replica.HostId]));
+        }
+
         SettleIfNothingIsLeft(draft);
+    }
+
+    /// <summary>True when the operation has nothing on the host and will not come back to it: an operation holds one reservation per host, however many replicas it had there.</summary>
+    private static bool NeedsNoMore(SpecOpState state, string hostId)
+    {
+        bool comesBack = state.Phase == SpecOpPhase.Racing && state.Accepted?.Manager == Managers.RetrySameServer.Name;
+        return !comesBack && state.Replicas.Values.All(replica => replica.Cleaned || replica.HostId != hostId);
     }
 
     public static void Released(SpecOpDraft draft, SourceReleased released)
     {
+        // The source may see the commit, and let go, before the news of it has come here. What it measured is told only once.
+        ActOnCommit(draft);
         if (draft.State.Completed is null || draft.State.Source is not null)
         {
             return;
@@ -145,8 +168,22 @@ internal static class SpecOpEnding
         draft.RecordOwnership(OwnershipDecider.Close(draft.Facts.Ownership, op.OperationId, outcome, by, reason));
         draft.Record(completed);
         draft.Publish(completed);
+        GiveBackWhatWasKept(draft);
         AskForEverything(draft, attempt: 0);
         SettleIfNothingIsLeft(draft);
+    }
+
+    /// <summary>A manager that comes back to the same host has kept its reservation between two attempts.</summary>
+    private static void GiveBackWhatWasKept(SpecOpDraft draft)
+    {
+        if (draft.Accepted.Manager == Managers.RetrySameServer.Name)
+        {
+            List<string> kept = [.. draft.State.Replicas.Values.Select(replica => replica.HostId).Distinct(StringComparer.Ordinal).Where(host => NeedsNoMore(draft.State, host))];
+            if (kept.Count > 0)
+            {
+                draft.Publish(new ReleaseTargets(draft.OperationId, kept));
+            }
+        }
     }
 
     private static void AskForEverything(SpecOpDraft draft, int attempt)
@@ -180,7 +217,4 @@ internal static class SpecOpEnding
             draft.Publish(settled);
         }
     }
-
-    private static bool IsWinner(OwnershipView vm, Guid operationId, ReplicaResumed resumed) =>
-        vm.OwnerOperationId == operationId && vm.OwnerReplica == resumed.Replica && vm.OwnerHostId == resumed.HostId;
 }

@@ -9,9 +9,9 @@ internal static class SpecOpOpening
 {
     public static SpecOpDecision Submit(SpecOpState state, SubmitSpecOp request, SpecOpFacts facts, DateTimeOffset now)
     {
-        if (state.Phase != SpecOpPhase.None)
+        if (state.Accepted is { } accepted)
         {
-            return Repeated(state, request);
+            return Repeated(accepted, request);
         }
 
         if (SpecOpRules.FirstError(request, TargetChoice.Names) is { } error)
@@ -32,7 +32,7 @@ internal static class SpecOpOpening
         OwnershipView ownership = facts.Ownership;
         VmDefinition vm = ownership.Vm ?? request.Vm ?? throw new InvalidOperationException("The rules let a request without a machine through.");
         Manager manager = Managers.ByName[request.Manager ?? Managers.Speculative.Name];
-        int sq = manager.AllowsReplicas ? SpecOpRules.SqOf(request) : 1;
+        int sq = SpecOpRules.SqOf(request);
         TimeSpan timeout = request.Cost?.TimeoutSeconds is { } seconds ? TimeSpan.FromSeconds(seconds) : CostPolicies.DefaultTimeout(request.Kind, vm.MemoryBytes);
         DateTimeOffset deadline = now + (timeout * manager.Attempts) + SpecOpDecider.OperationReserve;
         IReadOnlyList<object> opened = OwnershipDecider.Open(ownership, request.OperationId, request.Kind, vm);
@@ -62,17 +62,20 @@ internal static class SpecOpOpening
             ]);
     }
 
-    /// <summary>The same wishes again are the same operation; other wishes under the same id are refused, and the operation goes on.</summary>
-    private static SpecOpDecision Repeated(SpecOpState state, SubmitSpecOp request)
+    /// <summary>
+    /// The same wishes again are the same operation; other wishes under the same id are refused, and the operation goes on. A request that was refused has not used its id up:
+    /// what stood in its way may have gone.
+    /// </summary>
+    private static SpecOpDecision Repeated(SpecOpAccepted accepted, SubmitSpecOp request)
     {
-        if (state.Accepted is { } accepted && accepted.Fingerprint == SpecOpRules.Fingerprint(request))
+        // A request that is wrong by itself is no repetition of one that was accepted, and has no fingerprint.
+        bool wellFormed = SpecOpRules.FirstError(request, TargetChoice.Names) is null;
+        if (wellFormed && accepted.Fingerprint == SpecOpRules.Fingerprint(request))
         {
             return SpecOpDecision.Nothing;
         }
 
-        Reason reason = state.Refused is null
-            ? new Reason("operation-id-reused", "This operation id (or idempotency key) was used for another request.")
-            : new Reason("operation-id-reused", $"A request with this operation id (or idempotency key) was refused before: {state.Refused.Reason.Detail}");
+        Reason reason = new("operation-id-reused", "This operation id (or idempotency key) was used for another request.");
         SpecOpRefused refused = new(request.OperationId, request.VmId ?? "", "operationId", reason);
         return new SpecOpDecision([], [], [new Effect(refused)], refused);
     }

@@ -25,16 +25,21 @@ internal static class SpecOpRace
             return;
         }
 
+        Plan(draft, reserved.HostIds, reserved.Reason);
+    }
+
+    /// <summary>Numbers the replicas and tells their hosts to begin.</summary>
+    private static void Plan(SpecOpDraft draft, IReadOnlyList<string> hostIds, Reason reason)
+    {
         int first = draft.State.Replicas.Count;
-        List<PlannedReplica> planned = [.. reserved.HostIds.Select((host, i) => new PlannedReplica(first + i, host))];
-        draft.Record(new ReplicasPlanned(draft.OperationId, planned, reserved.Reason));
+        List<PlannedReplica> planned = [.. hostIds.Select((host, i) => new PlannedReplica(first + i, host))];
+        draft.Record(new ReplicasPlanned(draft.OperationId, planned, reason));
         SpecOpAccepted op = draft.Accepted;
         foreach (PlannedReplica replica in planned)
         {
             draft.Tell(replica.HostId, new StartReplica(
                 op.OperationId, replica.Replica, op.Epoch, op.Kind, op.VmId, replica.HostId, op.SourceHostId, op.Vm, op.OwnershipVersion, op.Cost));
-            TimeSpan limit = op.Kind == OperationKind.PowerOn ? TimeSpan.FromSeconds(op.Cost.TimeoutSeconds!.Value) : SpecOpDecider.StartLimit;
-            draft.Later(limit, new ReplicaDeadline(op.OperationId, replica.Replica));
+            draft.Later(StartLimitOf(op), new ReplicaDeadline(op.OperationId, replica.Replica));
         }
     }
 
@@ -81,6 +86,11 @@ internal static class SpecOpRace
 
     public static void Rounds(SpecOpDraft draft, ReplicaRoundsReported report)
     {
+        if (report.Epoch != draft.Accepted.Epoch)
+        {
+            return;
+        }
+
         foreach (ReplicaRoundCompleted round in report.Rounds)
         {
             if (draft.State.Replicas.TryGetValue(round.Replica, out ReplicaState? replica) && round.Round > replica.LastRound && draft.State.Phase != SpecOpPhase.Settled)
@@ -92,7 +102,8 @@ internal static class SpecOpRace
 
     public static void Ready(SpecOpDraft draft, ReplicaReady ready)
     {
-        if (draft.State.Replicas.TryGetValue(ready.Replica, out ReplicaState? replica) && replica.IsLive && ready.Epoch == draft.Accepted.Epoch)
+        if (draft.State.Replicas.TryGetValue(ready.Replica, out ReplicaState? replica) && replica.IsLive && ready.Epoch == draft.Accepted.Epoch
+            && (replica.ReadyIncarnation is not { } before || ready.Incarnation > before))
         {
             draft.Record(ready);
         }
@@ -101,20 +112,28 @@ internal static class SpecOpRace
     /// <summary>A replica ended without winning. When it was the last one, the manager says how to go on.</summary>
     public static void Ended(SpecOpDraft draft, int number, int epoch, object ended)
     {
-        bool won = draft.Facts.Ownership is { } vm && vm.OwnerOperationId == draft.OperationId && vm.OwnerReplica == number;
-        if (!draft.State.Replicas.TryGetValue(number, out ReplicaState? replica) || !replica.IsLive || epoch != draft.Accepted.Epoch || won)
+        if (!draft.State.Replicas.TryGetValue(number, out ReplicaState? replica) || !replica.IsLive || epoch != draft.Accepted.Epoch)
+        {
+            return;
+        }
+
+        // After a commit the race is over: who ends now has lost it, and a healthy host whose commit came second has not failed.
+        if (SpecOpEnding.ActOnCommit(draft))
         {
             return;
         }
 
         draft.Record(ended);
-        SpecOpEnding.AskForCleanup(draft, draft.State.Replicas[number]);
-        if (draft.State.Phase != SpecOpPhase.Racing || draft.State.Live.Any() || OwnershipDecider.IsWon(draft.Facts.Ownership, draft.OperationId))
+        if (!draft.State.Live.Any())
         {
-            return;
+            React(draft, draft.State.Replicas[number]);
         }
 
-        React(draft, draft.State.Replicas[number]);
+        // The end of the operation asks everybody; before it, only this replica is to go.
+        if (draft.State.Phase == SpecOpPhase.Racing)
+        {
+            SpecOpEnding.AskForCleanup(draft, draft.State.Replicas[number]);
+        }
     }
 
     /// <summary>The target had its time to start (or, for a power-on, to be built).</summary>
@@ -128,7 +147,7 @@ internal static class SpecOpRace
         SpecOpAccepted op = draft.Accepted;
         if (replica.Phase == ReplicaPhase.Planned)
         {
-            Reason silent = new("not-started", $"{replica.HostId} did not prepare the replica in time.", null, SpecOpDecider.StartLimit.TotalSeconds);
+            Reason silent = new("not-started", $"{replica.HostId} did not prepare the replica in time.", null, StartLimitOf(op).TotalSeconds);
             Ended(draft, due.Replica, op.Epoch, new ReplicaFailed(op.OperationId, due.Replica, op.Epoch, replica.HostId, silent, replica.Counters));
         }
         else if (op.Kind == OperationKind.PowerOn && draft.State.Live.Count() > 1)
@@ -138,18 +157,24 @@ internal static class SpecOpRace
         }
     }
 
-    /// <summary>The back-off is over: the same server again.</summary>
+    /// <summary>
+    /// The back-off is over: the same server again, on the reservation that the operation has held there since its first attempt. Placement is not asked, because
+    /// a manager that retries blindly must not do better than it would by itself.
+    /// </summary>
     public static void Retry(SpecOpDraft draft, RetryDeadline due)
     {
-        bool retried = draft.State.Replicas.Count != due.Replica + 1 || draft.State.AnsweredRequests != due.Replica + 1;
+        bool retried = draft.State.Replicas.Count != due.Replica + 1;
         if (draft.State.Phase != SpecOpPhase.Racing || retried || draft.State.Live.Any())
         {
             return;
         }
 
         string host = draft.State.Replicas[due.Replica].HostId;
-        draft.Publish(TargetsWanted(draft.Accepted, draft.State.AnsweredRequests, 1, [host], tried: []));
+        Plan(draft, [host], new Reason("same-server-again", $"Attempt {due.Replica + 2} on {host}, after a pause.", due.Replica + 2, Managers.NaiveAttempts));
     }
+
+    private static TimeSpan StartLimitOf(SpecOpAccepted op) =>
+        op.Kind == OperationKind.PowerOn ? TimeSpan.FromSeconds(op.Cost.TimeoutSeconds!.Value) : SpecOpDecider.StartLimit;
 
     private static void React(SpecOpDraft draft, ReplicaState last)
     {

@@ -23,8 +23,8 @@ public static class SpecOpRules
     public static bool IsName(string? name) =>
         name is { Length: >= 1 and <= 63 } && name[0] != '-' && name.All(c => c is (>= 'a' and <= 'z') or (>= '0' and <= '9') or '-');
 
-    /// <summary>The number of replicas that a request asks for.</summary>
-    public static int SqOf(SubmitSpecOp request) => request.Sq ?? Math.Max(1, request.Targets?.Count ?? 0);
+    /// <summary>The number of replicas that a request asks for: one where the manager runs no more, however many targets it may choose from.</summary>
+    public static int SqOf(SubmitSpecOp request) => request.Sq ?? (RunsOneAtATime(request) ? 1 : Math.Max(1, request.Targets?.Count ?? 0));
 
     /// <summary>The first thing that is wrong with the request by itself; null when nothing is.</summary>
     public static (string Field, Reason Reason)? FirstError(SubmitSpecOp request, IReadOnlyCollection<string> targetChoices)
@@ -136,13 +136,16 @@ public static class SpecOpRules
             return Wrong("sq", "out-of-range", "There are more replicas than targets.", sq, targets.Count);
         }
 
-        if (request.Manager is { } name && Managers.ByName.TryGetValue(name, out Manager? manager) && !manager.AllowsReplicas && request.Sq is > 1)
+        if (RunsOneAtATime(request) && sq > 1)
         {
-            return Wrong("sq", "out-of-range", $"The manager {name} runs one replica at a time.", sq, 1);
+            return Wrong("sq", "out-of-range", $"The manager {request.Manager} runs one replica at a time.", sq, 1);
         }
 
         return null;
     }
+
+    private static bool RunsOneAtATime(SubmitSpecOp request) =>
+        request.Manager is { } name && Managers.ByName.TryGetValue(name, out Manager? manager) && !manager.AllowsReplicas;
 
     private static (string Field, Reason Reason)? CostError(SubmitSpecOp request) =>
         request.Cost is { } cost && CostPolicies.FirstError(cost) is { } error ? Wrong(error.Field, "out-of-range", error.Detail) : ((string, Reason)?)null;

@@ -43,6 +43,9 @@ public sealed record ReplicaState(int Replica, string HostId)
 {
     public ReplicaPhase Phase { get; init; } = ReplicaPhase.Planned;
 
+    /// <summary>Incarnation of the image that was complete last; null before the first.</summary>
+    public int? ReadyIncarnation { get; init; }
+
     /// <summary>How it ended; null while it runs.</summary>
     public ReplicaOutcome? Outcome { get; init; }
 
@@ -104,7 +107,7 @@ public sealed record SpecOpState(Guid OperationId)
     /// <summary>The fold's step.</summary>
     public static SpecOpState Evolve(SpecOpState state, object @event) => @event switch
     {
-        SpecOpAccepted accepted => state with { Phase = SpecOpPhase.Racing, Accepted = accepted },
+        SpecOpAccepted accepted => state with { Phase = SpecOpPhase.Racing, Accepted = accepted, Refused = null },
         SpecOpRefused refused => state with { Phase = SpecOpPhase.Refused, Refused = refused },
         CancelRequested => state with { IsCancelRequested = true },
         ReplicasPlanned planned => state with
@@ -114,8 +117,13 @@ public sealed record SpecOpState(Guid OperationId)
         },
         TargetsRefused => state with { AnsweredRequests = state.AnsweredRequests + 1 },
         ReplicaStarted started => state.With(started.Replica, replica => replica with { Phase = ReplicaPhase.Started }),
-        ReplicaRoundCompleted round => state.With(round.Replica, replica => replica with { LastRound = round.Round, Counters = Add(replica.Counters, round) }),
-        ReplicaReady ready => state.With(ready.Replica, replica => replica with { Phase = ReplicaPhase.Ready }),
+        ReplicaRoundCompleted round => state.With(round.Replica, replica => replica with
+        {
+            LastRound = round.Round,
+            // The counters of a replica that has ended hold this round already: its news was only overtaken.
+            Counters = replica.IsLive ? Add(replica.Counters, round) : replica.Counters,
+        }),
+        ReplicaReady ready => state.With(ready.Replica, replica => replica with { Phase = ReplicaPhase.Ready, ReadyIncarnation = ready.Incarnation }),
         ReplicaCommitted committed => state.With(committed.Replica, replica => End(replica, ReplicaOutcome.Won, committed.Reason, replica.Counters)),
         ReplicaAborted aborted => state.With(aborted.Replica, replica => End(replica, ReplicaOutcome.Aborted, aborted.Reason, aborted.Counters)),
         ReplicaFailed failed => state.With(failed.Replica, replica => End(replica, ReplicaOutcome.Failed, failed.Reason, failed.Counters)),
@@ -131,7 +139,15 @@ public sealed record SpecOpState(Guid OperationId)
     private SpecOpState With(int replica, Func<ReplicaState, ReplicaState> change) => this with { Replicas = Replicas.SetItem(replica, change(Replicas[replica])) };
 
     private static ReplicaState End(ReplicaState replica, ReplicaOutcome outcome, Reason reason, ReplicaCounters counters) =>
-        replica with { Phase = ReplicaPhase.Ended, Outcome = outcome, Reason = reason, Counters = counters };
+        replica with { Phase = ReplicaPhase.Ended, Outcome = outcome, Reason = reason, Counters = Latest(replica.Counters, counters) };
+
+    /// <summary>Counters only grow, and whoever ends a replica may know less of them than its rounds have told: a target does not count what the source sent.</summary>
+    private static ReplicaCounters Latest(ReplicaCounters known, ReplicaCounters told) => new(
+        Math.Max(known.BytesSent, told.BytesSent),
+        Math.Max(known.PagesSent, told.PagesSent),
+        Math.Max(known.Rounds, told.Rounds),
+        Math.Max(known.CpuMs, told.CpuMs),
+        Math.Max(known.ElapsedMs, told.ElapsedMs));
 
     private static ReplicaCounters Add(ReplicaCounters counters, ReplicaRoundCompleted round) => counters with
     {
@@ -148,7 +164,7 @@ public sealed record SpecOpState(Guid OperationId)
         {
             if (replicas.TryGetValue(released.Replicas[i], out ReplicaState? replica))
             {
-                replicas = replicas.SetItem(replica.Replica, replica with { Counters = released.Counters[i] });
+                replicas = replicas.SetItem(replica.Replica, replica with { Counters = Latest(replica.Counters, released.Counters[i]) });
             }
         }
 

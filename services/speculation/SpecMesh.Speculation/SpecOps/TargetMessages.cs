@@ -36,6 +36,9 @@ public sealed record TargetState(StartReplica Command)
 {
     public TargetPhase Phase { get; init; } = TargetPhase.Preparing;
 
+    /// <summary>True once the shell's building has begun.</summary>
+    public bool Building { get; init; }
+
     /// <summary>Incarnation of the image that is complete.</summary>
     public int Incarnation { get; init; }
 

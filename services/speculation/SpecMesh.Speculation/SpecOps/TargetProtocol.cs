@@ -17,7 +17,7 @@ public static class TargetProtocol
     /// <summary>One step: where the target stands then, and what to do, in order.</summary>
     public static (TargetState State, IReadOnlyList<TargetEffect> Effects) Step(TargetState state, TargetInput input, DateTimeOffset now) => input switch
     {
-        TargetInput.Start => (state, [new TargetEffect.BuildShell(state.Command)]),
+        TargetInput.Start => Start(state),
         TargetInput.ShellBuilt built => Built(state, built),
         TargetInput.ShellFailed failed => ShellFailed(state, failed),
         TargetInput.ImageComplete complete => ImageComplete(state, complete),
@@ -30,10 +30,51 @@ public static class TargetProtocol
         TargetInput.OwnershipUnanswered => (state, []),
         TargetInput.OwnershipObserved observed => Observed(state, observed.View),
         TargetInput.GuestStarted => Started(state, now),
-        TargetInput.GuestStartFailed => (state with { Unanswered = new TargetEffect.StartGuest() }, []),
+        TargetInput.GuestStartFailed => (state.Phase == TargetPhase.Starting ? state with { Unanswered = new TargetEffect.StartGuest() } : state, []),
         TargetInput.ShellDestroyed => Destroyed(state),
         TargetInput.Tick => Tick(state),
         _ => throw new InvalidOperationException($"{input.GetType().Name} is no input of a target."),
+    };
+
+    /// <summary>
+    /// Where a target stands that has started again and found its shell. A complete image is kept whatever else is forgotten: its commit may have been asked for before
+    /// the crash, and may still succeed after it.
+    /// </summary>
+    /// <param name="command">What the replica was told to prepare, from the shell's tag.</param>
+    /// <param name="action">What <see cref="Recovery.Decide"/> says about the shell.</param>
+    /// <param name="reason">Why.</param>
+    /// <param name="image">The image that the journal holds as complete, written before READY or a commit left; null when there is none.</param>
+    /// <param name="now">The target's clock.</param>
+    public static (TargetState State, IReadOnlyList<TargetEffect> Effects) Recovered(
+        StartReplica command, RecoveryAction action, Reason reason, (int Incarnation, string Digest)? image, DateTimeOffset now)
+    {
+        TargetState found = new(command) { Building = true, Incarnation = image?.Incarnation ?? 0, Digest = image?.Digest ?? "", VotedVersion = command.OwnershipVersion };
+        switch (action)
+        {
+            case RecoveryAction.Adopt:
+                return Started(found with { Phase = TargetPhase.Starting }, now);
+            case RecoveryAction.Resume:
+                return (found with { Phase = TargetPhase.Starting }, [new TargetEffect.StartGuest()]);
+            case RecoveryAction.Keep when image is not null && command.Kind == OperationKind.PowerOn:
+                (TargetState committing, TargetEffect append) = Commit(found);
+                return (committing, [append]);
+            case RecoveryAction.Keep when image is not null:
+                return (found with { Phase = TargetPhase.Ready, Unanswered = new TargetEffect.ReadOwnership() }, [new TargetEffect.ReadOwnership()]);
+            case RecoveryAction.Keep:
+                return Destroy(found with { Phase = TargetPhase.Receiving }, new Reason("agent-restarted", "The agent started again before the image was complete."), report: true);
+            case RecoveryAction.Destroy:
+                return Destroy(found with { Phase = TargetPhase.Receiving }, reason, report: true);
+            default:
+                throw new InvalidOperationException($"{action} is nothing that a shell needs.");
+        }
+    }
+
+    /// <summary>The command may come twice, and after the replica's end: a shell is built once.</summary>
+    private static (TargetState, IReadOnlyList<TargetEffect>) Start(TargetState state) => state switch
+    {
+        { Phase: TargetPhase.Preparing, Building: false } => (state with { Building = true }, [new TargetEffect.BuildShell(state.Command)]),
+        { Phase: TargetPhase.Gone } => (state, [new TargetEffect.Report(Cleaned(state))]),
+        _ => (state, []),
     };
 
     /// <summary>The shell is built. A power-on commits at once; a migration waits for pages. One that was ended meanwhile is destroyed.</summary>
@@ -80,6 +121,13 @@ public static class TargetProtocol
     /// <summary>The vote counts only for the image that is here, in the epoch that the operation was opened in.</summary>
     private static (TargetState, IReadOnlyList<TargetEffect>) Vote(TargetState state, TargetInput.VoteReceived vote)
     {
+        bool repeated = state.Phase is TargetPhase.Committing or TargetPhase.Starting or TargetPhase.Running
+            && (vote.OwnershipVersion, vote.Incarnation, vote.Epoch) == (state.VotedVersion, state.Incarnation, state.Command.Epoch);
+        if (repeated)
+        {
+            return (state, []);
+        }
+
         if (state.Phase != TargetPhase.Ready || vote.Incarnation != state.Incarnation || vote.Epoch != state.Command.Epoch)
         {
             return (state, [new TargetEffect.TellSource(false, "The vote is for another image or epoch than the one that is here.")]);
@@ -133,6 +181,12 @@ public static class TargetProtocol
 
     private static (TargetState, IReadOnlyList<TargetEffect>) Observed(TargetState state, OwnershipView view)
     {
+        if (view.Version < state.Command.OwnershipVersion)
+        {
+            // From before the operation was opened, or from an emptied database: no reason to give up an image that may be the only one.
+            return (state, []);
+        }
+
         TargetState heard = state.Unanswered is TargetEffect.ReadOwnership ? state with { Unanswered = null } : state;
         bool ours = view.OwnerOperationId == state.Command.OperationId && view.OwnerReplica == state.Command.Replica && view.OwnerHostId == state.Command.HostId;
         if (ours)
@@ -182,7 +236,7 @@ public static class TargetProtocol
     private static (TargetState, IReadOnlyList<TargetEffect>) Destroy(TargetState state, Reason reason, bool report)
     {
         // A shell that is still being built is destroyed when it is there: ShellBuilt comes back to it.
-        bool building = state.Phase == TargetPhase.Preparing;
+        bool building = state is { Phase: TargetPhase.Preparing, Building: true };
         List<TargetEffect> effects = report ? [new TargetEffect.Report(Failed(state, reason))] : [];
         if (!building)
         {

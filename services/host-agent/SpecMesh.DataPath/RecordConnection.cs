@@ -7,7 +7,7 @@ namespace SpecMesh.DataPath;
 /// Reads and writes whole records on a connection, blocking. Reading is for one thread; writing may be done by several. Buffers are allocated once: a kilobyte at first,
 /// the room for pages after <see cref="AllowData"/>, which is called when the peer has proved itself.
 /// </summary>
-internal sealed class RecordStream(Stream connection)
+internal sealed class RecordConnection(Stream connection)
 {
     private const int ControlBytes = 1024;
 

@@ -6,12 +6,12 @@ namespace SpecMesh.DataPath;
 /// The dedicated thread of one migration stream: work on it may block for as long as a slow peer likes without holding up anybody else. Work is done in the order in which
 /// it was given; there is never more than a few pieces, because each command of a sender waits for the one before.
 /// </summary>
-internal sealed class StreamThread : IDisposable
+internal sealed class SenderThread : IDisposable
 {
     private readonly BlockingCollection<Action> work = new(boundedCapacity: 8);
     private readonly Thread thread;
 
-    public StreamThread(string name)
+    public SenderThread(string name)
     {
         thread = new Thread(Run) { Name = name, IsBackground = true };
         thread.Start();

@@ -1,0 +1,177 @@
+using SpecMesh.DataPath;
+
+namespace SpecMesh.Hypervisors.Tests;
+
+/// <summary>What every dirty log promises, tried on a guest that writes as fast as it can: an image that is kept up to date by the log alone equals the memory.</summary>
+public abstract class DirtyLogCompliance(HostUnderTest host) : OnHost(host)
+{
+    private const double Saturated = 1e9;
+    private const long PageCount = 2048;
+    private static readonly CancellationToken None = CancellationToken.None;
+
+    [TrackerFact]
+    public async Task no_page_is_lost_over_many_harvests_and_stops()
+    {
+        IGuest guest = await Host.RunAsync(Saturated, PageCount);
+        using IDirtyLog log = guest.OpenDirtyLog();
+        Image image = new(guest);
+        log.Start();
+        image.CopyAll();
+        for (int stop = 0; stop < 40; stop++)
+        {
+            for (int round = 0; round < 10; round++)
+            {
+                image.Update(log);
+            }
+
+            HostUnderTest.WaitForProgress(guest, guest.Progress + 1);
+            await guest.SuspendAsync(None);
+            image.Update(log);
+            Assert.Empty(image.WrongPages());
+            await guest.ResumeAsync(None);
+        }
+
+        Assert.True(image.PagesCopied > PageCount, "Too little was written to show anything.");
+    }
+
+    [TrackerFact]
+    public async Task what_was_harvested_while_the_guest_stood_still_is_tracked_again_when_it_goes_on()
+    {
+        IGuest guest = await Host.RunAsync(Saturated, PageCount);
+        using IDirtyLog log = guest.OpenDirtyLog();
+        Image image = new(guest);
+        log.Start();
+        image.CopyAll();
+        for (int stop = 0; stop < 20; stop++)
+        {
+            HostUnderTest.WaitForProgress(guest, guest.Progress + 200);
+            await guest.SuspendAsync(None);
+            image.Update(log);
+            Assert.True(Harvest(log).IsEmpty, "A page was reported twice of a guest that stands still.");
+            Assert.Empty(image.WrongPages());
+            await guest.ResumeAsync(None);
+        }
+    }
+
+    [TrackerFact]
+    public async Task a_log_begun_while_the_guest_stands_still_loses_nothing()
+    {
+        IGuest guest = await Host.RunAsync(Saturated, PageCount);
+        HostUnderTest.WaitForProgress(guest, 200);
+        await guest.SuspendAsync(None);
+        using IDirtyLog log = guest.OpenDirtyLog();
+        log.Start();
+        Image image = new(guest);
+        image.CopyAll();
+        await guest.ResumeAsync(None);
+        HostUnderTest.WaitForProgress(guest, guest.Progress + 200);
+        image.Update(log);
+        HostUnderTest.WaitForProgress(guest, guest.Progress + 200);
+        await guest.SuspendAsync(None);
+        image.Update(log);
+
+        Assert.Empty(image.WrongPages());
+    }
+
+    [TrackerFact]
+    public async Task a_stopped_log_can_be_started_again_also_by_another_agent()
+    {
+        IGuest first = await Host.RunAsync(Saturated, PageCount);
+        using (IDirtyLog log = first.OpenDirtyLog())
+        {
+            log.Start();
+            HostUnderTest.WaitForProgress(first, first.Progress + 200);
+            Harvest(log);
+            log.Stop();
+        }
+
+        await first.DisposeAsync();
+        IGuest guest = Assert.Single(await Host.FindAsync());
+        HostUnderTest.WaitForProgress(guest, guest.Progress + 200);
+        using IDirtyLog again = guest.OpenDirtyLog();
+        Image image = new(guest);
+        again.Start();
+        image.CopyAll();
+        HostUnderTest.WaitForProgress(guest, guest.Progress + 200);
+        await guest.SuspendAsync(None);
+        image.Update(again);
+
+        Assert.Empty(image.WrongPages());
+    }
+
+    [TrackerFact]
+    public async Task a_guest_that_writes_nothing_is_reported_to_have_written_nothing()
+    {
+        IGuest guest = await Host.BuildAsync(Host.Spec());
+        using IDirtyLog log = guest.OpenDirtyLog();
+        log.Start();
+
+        Assert.True(Harvest(log, guest.Memory.PageCount).IsEmpty);
+    }
+
+    [TrackerFact]
+    public async Task the_log_of_a_guest_that_is_gone_throws_instead_of_reporting_nothing()
+    {
+        IGuest guest = await Host.RunAsync(Saturated, PageCount);
+        using IDirtyLog log = guest.OpenDirtyLog();
+        log.Start();
+        System.Diagnostics.Process.GetProcessById(Host.Processes().Single()).Kill();
+        await HostUnderTest.WaitForExitAsync(guest);
+
+        Assert.Throws<DirtyLogException>(() => Harvest(log));
+        await guest.DestroyAsync(None);
+        Assert.Throws<DirtyLogException>(() => Harvest(log));
+    }
+
+    [TrackerFact]
+    public async Task a_bitmap_of_another_size_is_not_accepted()
+    {
+        IGuest guest = await Host.BuildAsync(Host.Spec());
+        using IDirtyLog log = guest.OpenDirtyLog();
+        log.Start();
+
+        Assert.Throws<ArgumentException>(() => log.Harvest(new PageBitmap(guest.Memory.PageCount + 1)));
+    }
+
+    private static PageBitmap Harvest(IDirtyLog log, long pageCount = PageCount)
+    {
+        PageBitmap pages = new(pageCount);
+        log.Harvest(pages);
+        return pages;
+    }
+
+    /// <summary>A copy of a guest's memory, brought up to date as a migration would: harvest, then read.</summary>
+    private sealed class Image(IGuest guest)
+    {
+        private readonly byte[] bytes = new byte[guest.Memory.PageCount * IGuestMemory.PageBytes];
+
+        public long PagesCopied { get; private set; }
+
+        public void CopyAll() => guest.Memory.Read(0, bytes);
+
+        public void Update(IDirtyLog log)
+        {
+            PageBitmap pages = Harvest(log, guest.Memory.PageCount);
+            for ((long first, int count) = pages.NextRun(0, 256); count > 0; (first, count) = pages.NextRun(first + count, 256))
+            {
+                guest.Memory.Read(first, bytes.AsSpan((int)first * IGuestMemory.PageBytes, count * IGuestMemory.PageBytes));
+                PagesCopied += count;
+            }
+        }
+
+        public List<long> WrongPages()
+        {
+            byte[] now = HostUnderTest.Copy(guest);
+            List<long> wrong = [];
+            for (int at = 0; at < now.Length; at += IGuestMemory.PageBytes)
+            {
+                if (!now.AsSpan(at, IGuestMemory.PageBytes).SequenceEqual(bytes.AsSpan(at, IGuestMemory.PageBytes)))
+                {
+                    wrong.Add(at / IGuestMemory.PageBytes);
+                }
+            }
+
+            return wrong;
+        }
+    }
+}

@@ -1,0 +1,335 @@
+using SpecMesh.Contracts;
+using SpecMesh.Speculation.SpecOps;
+using static SpecMesh.Speculation.Tests.SpecOps.Scenario;
+
+namespace SpecMesh.Speculation.Tests.SpecOps;
+
+/// <summary>
+/// DESIGN section 7: "Until it has voted it may resume freely. [...] From here it may resume only after its own TransferRefused append succeeded. [...] It never votes
+/// twice at one version."
+/// </summary>
+public sealed class SourceProtocolTests
+{
+    private static readonly OwnershipView Open = Running("a") with { Version = 5, OpenOperationId = Id };
+    private static readonly OwnershipView Closed = Open with { Version = 7, OpenOperationId = null };
+
+    private SourceState state = new(Id, Vm, "a", 1, 5);
+    private IReadOnlyList<SourceEffect> effects = [];
+    private DateTimeOffset now = Start;
+
+    [Fact]
+    public void the_stop_rule_makes_the_candidate_and_the_vote_is_journaled_before_it_is_sent()
+    {
+        Copying(0, 1);
+        Step(Ended(0, pending: 0));
+        Assert.IsType<SourceEffect.SuspendGuest>(effects[^1]);
+        Step(new SourceInput.GuestSuspended());
+        Assert.Equal(new SourceEffect.FinishReplica(0, 0), Assert.Single(effects));
+        Step(new SourceInput.ReadyReceived(0, 0, "d"));
+        Assert.Equal(new SourceEffect.JournalVote(0, "host-0", 5, 0, "d"), Assert.Single(effects));
+        Step(new SourceInput.VoteJournaled());
+        Assert.Equal(new SourceEffect.SendVote(0, 5, 0, 1), Assert.Single(effects));
+    }
+
+    [Fact]
+    public void the_guest_is_not_suspended_before_the_event_stream_has_confirmed_the_operation()
+    {
+        Step(new SourceInput.Join(Connect(0)));
+        Assert.Contains(new SourceEffect.ReadOwnership(), effects);
+        Step(new SourceInput.StreamOpened(0));
+        Step(Ended(0, pending: 0));
+        Assert.Equal(SourcePhase.Copying, state.Phase);
+        Tick();
+        Assert.Equal(new SourceEffect.ReadOwnership(), Assert.Single(effects));
+        Step(new SourceInput.OwnershipObserved(Open));
+        Assert.Equal(new SourceEffect.RunRound(0), Assert.Single(effects));
+        Step(Ended(0, pending: 0));
+        Assert.Equal(SourcePhase.Suspending, state.Phase);
+    }
+
+    [Fact]
+    public void a_command_that_comes_after_its_operation_lets_the_guest_run_on()
+    {
+        Step(new SourceInput.Join(Connect(0)));
+        Step(new SourceInput.OwnershipObserved(Open with { Version = 12, Epoch = 3, OpenOperationId = Earlier }));
+        Assert.Equal((SourcePhase.Released, false), (state.Phase, state.Destroyed!.Value));
+        Assert.DoesNotContain(effects, effect => effect is SourceEffect.DestroyGuest or SourceEffect.ResumeGuest);
+    }
+
+    [Theory]
+    [InlineData(0)]
+    [InlineData(2)]
+    public void a_command_of_another_epoch_is_refused(int epoch)
+    {
+        Step(new SourceInput.Join(Connect(0) with { Epoch = epoch }));
+        Assert.Empty(state.Replicas);
+        Copying(1);
+        Step(new SourceInput.Abort(new AbortReplica(Id, 1, epoch, Vm, "a", ReplicaOutcome.Aborted, Why)));
+        Assert.True(state.Replicas[1] is { Ended: false });
+    }
+
+    [Fact]
+    public void before_the_vote_the_guest_resumes_at_once_as_a_new_incarnation()
+    {
+        Finishing();
+        Step(new SourceInput.StreamFailed(0, Why, ReplicaCounters.None));
+        Assert.Equal((SourcePhase.Resuming, 1), (state.Phase, state.Incarnation));
+        Assert.Contains(new SourceEffect.ResumeGuest(1), effects);
+        Step(new SourceInput.GuestResumed());
+        Assert.Equal(SourcePhase.Copying, state.Phase);
+    }
+
+    [Fact]
+    public void a_replica_that_waited_goes_on_once_the_guest_runs_again()
+    {
+        Finishing();
+        Step(Ended(1, pending: 0));
+        Assert.DoesNotContain(effects, effect => effect is SourceEffect.RunRound or SourceEffect.SuspendGuest);
+        Step(new SourceInput.StreamFailed(0, Why, ReplicaCounters.None));
+        Step(new SourceInput.GuestResumed());
+        Assert.Equal(new SourceEffect.RunRound(1), Assert.Single(effects));
+    }
+
+    [Fact]
+    public void last_pages_that_take_too_long_end_the_candidate_before_its_vote()
+    {
+        Finishing();
+        now += SourceLimits.Default.PauseLimit;
+        Tick();
+        Assert.Equal(SourcePhase.Finishing, state.Phase);
+        now += TimeSpan.FromMilliseconds(1);
+        Tick();
+        Assert.Equal(SourcePhase.Resuming, state.Phase);
+    }
+
+    [Fact]
+    public void an_image_of_an_earlier_incarnation_or_of_no_candidate_gets_no_vote()
+    {
+        Finishing();
+        Step(new SourceInput.ReadyReceived(1, 0, "d"));
+        Step(new SourceInput.ReadyReceived(0, 1, "d"));
+        Assert.Equal(SourcePhase.Finishing, state.Phase);
+        Assert.Empty(effects);
+    }
+
+    [Fact]
+    public void after_the_vote_only_a_refusal_that_is_durable_lets_the_guest_run()
+    {
+        foreach (SourceInput end in new SourceInput[] { new SourceInput.StreamFailed(0, Why, ReplicaCounters.None), new SourceInput.Abort(Abort(0)), new SourceInput.Tick(NoCounters) })
+        {
+            state = new SourceState(Id, Vm, "a", 1, 5);
+            Voted();
+            now += TimeSpan.FromSeconds(3);
+            Step(end);
+            Assert.Equal(SourcePhase.Refusing, state.Phase);
+            Assert.Equal(5, Assert.IsType<SourceEffect.AppendRefusal>(Assert.Single(effects)).OwnershipVersion);
+            Step(new SourceInput.OwnershipUnanswered("lost"));
+            Assert.Empty(effects);
+            Tick();
+            Assert.IsType<SourceEffect.AppendRefusal>(Assert.Single(effects));
+            Step(new SourceInput.RefusalAnswered(new OwnershipAnswer(true, Open with { Version = 6 }, null)));
+            Assert.Equal((SourcePhase.Resuming, 6L), (state.Phase, state.OwnershipVersion));
+        }
+    }
+
+    [Fact]
+    public void the_answer_to_an_earlier_votes_refusal_does_not_end_the_present_vote()
+    {
+        Refusing();
+        SourceInput.RefusalAnswered answer = new(new OwnershipAnswer(true, Open with { Version = 6 }, null));
+        Step(answer);
+        Step(new SourceInput.GuestResumed());
+        Step(Ended(1, pending: 0));
+        Step(new SourceInput.GuestSuspended());
+        Step(new SourceInput.ReadyReceived(1, 1, "d1"));
+        Step(new SourceInput.VoteJournaled());
+        Assert.Equal(new SourceEffect.SendVote(1, 6, 1, 1), Assert.Single(effects));
+        now += TimeSpan.FromSeconds(3);
+        Tick();
+        Step(answer);
+        Assert.Equal(SourcePhase.Refusing, state.Phase);
+        Assert.Empty(effects);
+        Step(new SourceInput.RefusalAnswered(new OwnershipAnswer(true, Open with { Version = 7 }, null)));
+        Assert.Equal(SourcePhase.Resuming, state.Phase);
+    }
+
+    [Fact]
+    public void a_refusal_that_came_too_late_means_that_the_copy_is_given_up()
+    {
+        Refusing();
+        Step(new SourceInput.RefusalAnswered(new OwnershipAnswer(false, Won("host-0"), new Reason("transferred", "It happened."))));
+        Assert.Equal(SourcePhase.Destroying, state.Phase);
+        Assert.Equal(new SourceEffect.DestroyGuest(), effects[^1]);
+        Step(new SourceInput.GuestDestroyed());
+        Assert.True(Assert.IsType<SourceReleased>(effects.OfType<SourceEffect.Report>().Single().Message).Destroyed);
+    }
+
+    [Fact]
+    public void the_copy_is_destroyed_only_when_the_event_stream_names_another_host()
+    {
+        Voted();
+        Step(new SourceInput.ResumedHint(0));
+        Assert.Equal(new SourceEffect.ReadOwnership(), Assert.Single(effects));
+        Step(new SourceInput.OwnershipObserved(Open));
+        Assert.Equal(SourcePhase.Voted, state.Phase);
+        Step(new SourceInput.OwnershipObserved(Won("host-0")));
+        Assert.Equal(SourcePhase.Destroying, state.Phase);
+        Assert.Equal(["won", "lost-the-race"], effects.OfType<SourceEffect.CloseStream>().Select(close => close.Reason.Code));
+    }
+
+    [Fact]
+    public void a_copy_that_was_voted_away_is_not_resumed_when_the_machine_has_come_back()
+    {
+        Voted();
+        Step(new SourceInput.OwnershipObserved(Closed with { Version = 12, Epoch = 3, OwnerHostId = "a" }));
+        Assert.Equal(SourcePhase.Destroying, state.Phase);
+        Assert.DoesNotContain(effects, effect => effect is SourceEffect.ResumeGuest);
+    }
+
+    [Fact]
+    public void what_an_emptied_database_says_ends_nothing()
+    {
+        Voted();
+        Step(new SourceInput.OwnershipObserved(OwnershipDecider.Unknown(Vm)));
+        Assert.Equal(SourcePhase.Voted, state.Phase);
+        Assert.Empty(effects);
+    }
+
+    [Fact]
+    public void a_vote_that_the_event_stream_has_overtaken_is_void_and_the_next_one_is_given_at_the_latest_version()
+    {
+        Voted();
+        Step(new SourceInput.OwnershipObserved(Open with { Version = 6 }));
+        Assert.Equal((SourcePhase.Resuming, 6L), (state.Phase, state.OwnershipVersion));
+        Step(new SourceInput.GuestResumed());
+        Step(new SourceInput.OwnershipObserved(Open with { Version = 8 }));
+        Assert.Equal(8, state.OwnershipVersion);
+    }
+
+    [Fact]
+    public void while_a_vote_is_written_nothing_changes_the_version_that_it_is_given_at()
+    {
+        Finishing();
+        Step(new SourceInput.ReadyReceived(0, 0, "d"));
+        Step(new SourceInput.OwnershipObserved(Open with { Version = 6 }));
+        Step(new SourceInput.VoteJournaled());
+        Assert.Equal(new SourceEffect.SendVote(0, 5, 0, 1), Assert.Single(effects));
+    }
+
+    [Fact]
+    public void a_candidate_that_ends_while_its_vote_is_written_is_refused_and_reported_once()
+    {
+        foreach (SourceInput written in new SourceInput[] { new SourceInput.VoteJournaled(), new SourceInput.JournalFailed("disk full") })
+        {
+            state = new SourceState(Id, Vm, "a", 1, 5);
+            Finishing();
+            Step(new SourceInput.ReadyReceived(0, 0, "d"));
+            Step(new SourceInput.StreamFailed(0, Why, ReplicaCounters.None));
+            Assert.Single(effects.OfType<SourceEffect.Report>());
+            Step(written);
+            Assert.Equal(SourcePhase.Refusing, state.Phase);
+            Assert.IsType<SourceEffect.AppendRefusal>(Assert.Single(effects));
+        }
+    }
+
+    [Fact]
+    public void the_end_of_the_operation_lets_the_source_go_and_it_says_so_whenever_it_is_asked()
+    {
+        Copying(0);
+        Step(new SourceInput.Release());
+        Assert.Equal(new SourceEffect.ReadOwnership(), Assert.Single(effects));
+        Step(new SourceInput.OwnershipObserved(Closed));
+        Assert.Equal(SourcePhase.Released, state.Phase);
+        Step(new SourceInput.Release());
+        Assert.False(Assert.IsType<SourceReleased>(effects.OfType<SourceEffect.Report>().Single().Message).Destroyed);
+    }
+
+    [Fact]
+    public void a_timeout_aborts_a_replica_but_never_the_last_one_nor_one_after_the_vote()
+    {
+        Copying(0, 1);
+        ReplicaCounters slow = new(0, 0, 0, 0, 60_001);
+        Step(new SourceInput.Tick(new Dictionary<int, ReplicaCounters> { [0] = slow with { ElapsedMs = 60_000 }, [1] = slow }));
+        Assert.Equal((false, true), (state.Replicas[0].Ended, state.Replicas[1].Ended));
+        Assert.Equal("timeout", Assert.IsType<ReplicaAborted>(effects.OfType<SourceEffect.Report>().Single().Message).Reason.Code);
+        Step(new SourceInput.Tick(new Dictionary<int, ReplicaCounters> { [0] = slow }));
+        Assert.False(state.Replicas[0].Ended);
+
+        state = new SourceState(Id, Vm, "a", 1, 5);
+        Voted();
+        Step(new SourceInput.Tick(new Dictionary<int, ReplicaCounters> { [0] = slow }));
+        Assert.Equal((SourcePhase.Voted, false), (state.Phase, state.Replicas[0].Ended));
+    }
+
+    [Fact]
+    public void a_guest_that_died_ends_every_replica_but_the_one_that_may_have_it()
+    {
+        Voted();
+        Step(new SourceInput.GuestLost("killed"));
+        Assert.Equal((SourcePhase.Voted, false, true), (state.Phase, state.Replicas[0].Ended, state.Replicas[1].Ended));
+    }
+
+    [Fact]
+    public void the_time_that_the_guest_stood_still_is_added_up()
+    {
+        Finishing();
+        now += TimeSpan.FromMilliseconds(40);
+        Step(new SourceInput.StreamFailed(0, Why, ReplicaCounters.None));
+        Step(new SourceInput.GuestResumed());
+        Step(Ended(1, pending: 0));
+        now += TimeSpan.FromMilliseconds(30);
+        Step(new SourceInput.GuestSuspended());
+        Step(new SourceInput.SuspendFailed("too late to fail"));
+        Step(new SourceInput.ReadyReceived(1, 1, "d"));
+        Step(new SourceInput.VoteJournaled());
+        Step(new SourceInput.ResumedHint(1));
+        now += TimeSpan.FromSeconds(1);
+        Step(new SourceInput.OwnershipObserved(Won("host-1")));
+        Assert.Equal(70, state.DowntimeMs, 3);
+    }
+
+    private static readonly IReadOnlyDictionary<int, ReplicaCounters> NoCounters = new Dictionary<int, ReplicaCounters>();
+
+    private static ConnectReplica Connect(int replica) => new(Id, replica, 1, Vm, "a", $"host-{replica}", "127.0.0.1:7000", 5, new CostLimits(60));
+
+    private static AbortReplica Abort(int replica) => new(Id, replica, 1, Vm, "a", ReplicaOutcome.Cancelled, Why);
+
+    private static OwnershipView Won(string host) => Open with { Version = 6, Epoch = 2, OwnerHostId = host, OwnerOperationId = Id, OwnerReplica = 0 };
+
+    private static SourceInput.RoundEnded Ended(int replica, long pending) => new(LateMessageTests.Round(replica, 1, pending), new ReplicaCounters(4096, 1, 1, 0, 5));
+
+    private void Copying(params int[] replicas)
+    {
+        foreach (int replica in replicas)
+        {
+            Step(new SourceInput.Join(Connect(replica)));
+            Step(new SourceInput.StreamOpened(replica));
+        }
+
+        Step(new SourceInput.OwnershipObserved(Open));
+    }
+
+    private void Finishing()
+    {
+        Copying(0, 1);
+        Step(Ended(0, pending: 0));
+        Step(new SourceInput.GuestSuspended());
+    }
+
+    private void Voted()
+    {
+        Finishing();
+        Step(new SourceInput.ReadyReceived(0, 0, "d"));
+        Step(new SourceInput.VoteJournaled());
+    }
+
+    private void Refusing()
+    {
+        Voted();
+        Step(new SourceInput.StreamFailed(0, Why, ReplicaCounters.None));
+    }
+
+    private void Tick() => Step(new SourceInput.Tick(NoCounters));
+
+    private void Step(SourceInput input) => (state, effects) = SourceProtocol.Step(state, input, SourceLimits.Default, now);
+}
