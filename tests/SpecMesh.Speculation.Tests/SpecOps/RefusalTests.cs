@@ -1,4 +1,5 @@
 using SpecMesh.Contracts;
+using SpecMesh.Speculation.Placement;
 using SpecMesh.Speculation.SpecOps;
 using static SpecMesh.Speculation.Tests.SpecOps.Scenario;
 
@@ -83,7 +84,7 @@ public sealed class RefusalTests
             PowerOn() with { Vm = new VmDefinition(SpecOpRules.MaxMemoryBytes, 1e9) },
             PowerOn() with { Vm = new VmDefinition(SpecOpRules.MinMemoryBytes) },
         ];
-        Assert.All(good, request => Assert.Null(SpecOpRules.FirstError(request, Placement.TargetChoice.Names)));
+        Assert.All(good, request => Assert.Null(SpecOpRules.FirstError(request, TargetChoice.Names)));
     }
 
     [Fact]
