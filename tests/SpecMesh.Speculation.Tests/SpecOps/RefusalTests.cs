@@ -120,13 +120,13 @@ public sealed class RefusalTests
     }
 
     [Fact]
-    public void a_refused_id_stays_refused()
+    public void a_request_that_was_refused_has_not_used_its_id_up()
     {
         Scenario scenario = new();
         scenario.Do(Good with { Sq = 99 });
         scenario.Do(Good);
-        scenario.NothingHappened();
-        Assert.Equal("operationId", scenario.Last.Conflict?.Field);
+        Assert.Equal((SpecOpPhase.Racing, null), (scenario.State.Phase, scenario.State.Refused));
+        scenario.TheOne<SpecOpAccepted>();
     }
 
     private static void Refuses(string field, string code, SubmitSpecOp request, OwnershipView vm, string[] unknown)
