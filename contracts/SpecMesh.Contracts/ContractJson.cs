@@ -23,6 +23,7 @@ public static class ContractJson
             PropertyNamingPolicy = JsonNamingPolicy.CamelCase,
             UnmappedMemberHandling = unmapped,
             NumberHandling = numbers,
+            AllowDuplicateProperties = false,
             MaxDepth = 32,
         };
         options.Converters.Add(new JsonStringEnumConverter(namingPolicy: null, allowIntegerValues: false));

@@ -49,7 +49,7 @@ public sealed class BadInputTests(RunningSystemFixture system)
     [InlineData("[]")]
     [InlineData("{")]
     [InlineData("not json")]
-    [InlineData("""{"kind":"Migrate","kind":"PowerOn","vmId":"x"}""")]
+    [InlineData("""{"kind":"PowerOn","vmId":"twice","vm":{"memoryBytes":16777216},"vm":{"memoryBytes":33554432}}""")]
     public async Task a_body_that_is_no_request_is_refused(string body)
     {
         (int status, _, string answer) = await system.Gateway.PostRawAsync(body);
