@@ -61,7 +61,7 @@ public sealed record VmDefinition(long MemoryBytes, double WritePagesPerSecond =
 /// <param name="Kind">What to do.</param>
 /// <param name="VmId">The machine: 1 to 63 of <c>a-z 0-9 -</c>, beginning with a letter or digit.</param>
 /// <param name="Sq">Number of replicas, 1 to 16; absent: as many as <paramref name="Targets"/>, else 1.</param>
-/// <param name="Targets">Hosts that may be chosen, each once, at most 64; absent or empty: any host.</param>
+/// <param name="Targets">Hosts that may be chosen, each once, at most 64; absent: any host. An empty list is refused.</param>
 /// <param name="Cost">Limits for each replica; absent: defaults.</param>
 /// <param name="TargetChoice">Name of the policy that picks hosts: <c>random</c>, <c>least-loaded</c>, <c>failure-domains-apart</c>.</param>
 /// <param name="Manager">Name of the manager: <c>speculative</c>, <c>retry-same-server</c>, <c>retry-repick</c>.</param>

@@ -124,8 +124,8 @@ public sealed class TargetReplica : IAsyncDisposable
                 case ImageCompleted image: Post(new TargetInput.ImageComplete(image.Incarnation, image.Digest)); break;
                 case ImageVoided: Post(new TargetInput.ImageVoided()); break;
                 case VoteReceived vote: Post(new TargetInput.VoteReceived(vote.OwnershipVersion, vote.Incarnation, vote.Epoch)); break;
-                case StreamAborted aborted: Post(new TargetInput.SourceAborted(new Reason("aborted-by-source", aborted.Reason))); break;
-                case StreamFailed failed: Post(new TargetInput.StreamLost(new Reason("migration-stream-failed", failed.Reason))); break;
+                case SourceAborted aborted: Post(new TargetInput.SourceAborted(new Reason("aborted-by-source", aborted.Reason))); break;
+                case MigrationFailed failed: Post(new TargetInput.StreamLost(new Reason("migration-stream-failed", failed.Reason))); break;
             }
         }
     }

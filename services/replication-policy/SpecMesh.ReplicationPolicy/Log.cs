@@ -17,6 +17,9 @@ internal static partial class Log
 
     [LoggerMessage(2003, LogLevel.Information, "Operation {OperationId}: replica {Replica} on {HostId} {Outcome}: {Reason}")]
     public static partial void ReplicaEnded(ILogger logger, Guid operationId, int replica, string hostId, ReplicaOutcome outcome, string reason);
+
+    [LoggerMessage(2004, LogLevel.Warning, "{Path} could not be answered: the event store is away")]
+    public static partial void StoreAway(ILogger logger, string path, Exception error);
 }
 
 /// <summary>A decision's reasons go to the log as well as into the event stream.</summary>

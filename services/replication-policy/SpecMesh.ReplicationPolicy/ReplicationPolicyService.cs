@@ -21,11 +21,13 @@ public static class ReplicationPolicyService
     /// <summary>The HTTP side: operations and machines for the gateway, ownership for the agents.</summary>
     public static void MapReplicationPolicy(this IEndpointRouteBuilder app)
     {
-        app.MapSubmitOperation();
-        app.MapCancelOperation();
-        app.MapReadOperations();
-        app.MapOperationEvents();
-        app.MapReadVms();
-        app.MapOwnership();
+        RouteGroupBuilder routes = app.MapGroup("");
+        routes.AddEndpointFilter(StoreAway.AnswerAsync);
+        routes.MapSubmitOperation();
+        routes.MapCancelOperation();
+        routes.MapReadOperations();
+        routes.MapOperationEvents();
+        routes.MapReadVms();
+        routes.MapOwnership();
     }
 }

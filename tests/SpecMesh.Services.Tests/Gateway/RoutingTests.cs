@@ -113,6 +113,22 @@ public class RoutingTests
     }
 
     [Fact]
+    public async Task a_service_that_takes_too_long_is_a_gateway_timeout_and_is_told_to_stop()
+    {
+        TaskCompletionSource stopped = new(TaskCreationOptions.RunContinuationsAsynchronously);
+        await using RunningGateway gateway = await RunningGateway.StartAsync(
+            context =>
+            {
+                context.RequestAborted.Register(stopped.SetResult);
+                return stopped.Task;
+            },
+            settings: [("SpecMesh:AnswerSeconds", "1")]);
+
+        await ProblemAssert.IsAsync(await gateway.SendAsync(HttpMethod.Get, "/v1/hosts"), HttpStatusCode.GatewayTimeout);
+        await stopped.Task.WaitAsync(TimeSpan.FromMinutes(1));
+    }
+
+    [Fact]
     public async Task an_event_reaches_the_client_while_the_service_still_holds_the_next_one()
     {
         TaskCompletionSource firstWasRead = new(TaskCreationOptions.RunContinuationsAsynchronously);

@@ -92,6 +92,16 @@ public sealed class RaceTests
     }
 
     [Fact]
+    public void a_target_whose_commit_came_second_has_lost_the_race_and_not_failed()
+    {
+        Scenario scenario = PoweringOn("b", "c");
+        scenario.Commit(1, "c");
+        scenario.Do(new ReplicaFailed(Id, 0, 0, "b", new Reason("old-epoch", "Another host became the owner."), ReplicaCounters.None));
+        Assert.Equal((ReplicaOutcome.Aborted, "lost-the-race"), (scenario.State.Replicas[0].Outcome, scenario.State.Replicas[0].Reason!.Code));
+        Assert.Equal("c", scenario.State.Completed?.WinnerHostId);
+    }
+
+    [Fact]
     public void what_the_source_measured_is_kept_when_it_lets_go_before_the_news_of_the_commit()
     {
         Scenario scenario = Racing(hosts: ["b"]);

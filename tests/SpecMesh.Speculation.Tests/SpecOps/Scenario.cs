@@ -76,6 +76,12 @@ public sealed class Scenario
         return Assert.IsType<OwnershipTransferred>(Assert.Single(decision.Events));
     }
 
+    /// <summary>Somebody appends to the event stream of the machine.</summary>
+    public void Append(IReadOnlyList<object> events) => View = events.Aggregate(View, OwnershipDecider.Evolve);
+
+    /// <summary>Begins with another machine.</summary>
+    public void PutView(OwnershipView view) => View = view;
+
     public void Ended(int replica, string host, string code = "stream-lost") =>
         Do(new ReplicaFailed(Id, replica, State.Accepted!.Epoch, host, new Reason(code, "It broke."), ReplicaCounters.None));
 

@@ -3,22 +3,6 @@ using SpecMesh.Speculation.SpecOps;
 
 namespace SpecMesh.Speculation.Tests.SpecOps;
 
-/// <summary>Faults of the protocol, each switched on by a test that shows that the checks see it.</summary>
-public enum Mutation
-{
-    None,
-    SourceResumesOnTimeout,
-    TargetRunsOnVote,
-    AppendWithoutExpectedVersion,
-    SourceDestroysEarly,
-    SourceVotesTwice,
-    VoteIsNotJournaled,
-    SourceBelievesAnyRefusalAnswer,
-}
-
-/// <summary>An invariant of DESIGN section 7 does not hold.</summary>
-public sealed class InvariantException(string message) : Exception(message);
-
 /// <summary>
 /// One operation on simulated hosts: the production deciders and state machines, joined by a network that delays, repeats and reorders messages, loses calls
 /// and their answers, and breaks migration streams, while agents crash. All chance comes from the seed. R1 to R6 are checked at every step, R7 and R8 at the end.
@@ -177,14 +161,14 @@ public sealed class SimulatedMesh
     {
         SpecOpFacts facts = new(View, []);
         SpecOpDecision decision = SpecOpDecider.Decide(Operation, message, facts, Now);
-        DecidedFrom from = DecidedFrom.Of(message, facts, Now);
+        DateTimeOffset at = Now;
         return new Plan(decision.Events, decision.OwnershipEvents, () =>
         {
             Note($"operation <- {message.GetType().Name} => {Names(decision.Events)} | {Names(decision.OwnershipEvents)}");
             for (int i = 0; i < decision.Events.Count; i++)
             {
                 Operation = SpecOpState.Evolve(Operation, decision.Events[i]);
-                Recorded.Add(new RecordedEvent(decision.Events[i], i == 0 ? from : null));
+                Recorded.Add(new RecordedEvent(decision.Events[i], i == 0 ? DecidedFrom.Of(message, facts, at) : null));
             }
 
             operationVersion += decision.Events.Count;

@@ -8,43 +8,36 @@ namespace SpecMesh.Speculation.Tests.SpecOps;
 /// DESIGN section 7: "Until it has voted it may resume freely. [...] From here it may resume only after its own TransferRefused append succeeded. [...] It never votes
 /// twice at one version."
 /// </summary>
-public sealed class SourceProtocolTests
+public sealed class SourceProtocolTests : SourceSteps
 {
-    private static readonly OwnershipView Open = Running("a") with { Version = 5, OpenOperationId = Id };
-    private static readonly OwnershipView Closed = Open with { Version = 7, OpenOperationId = null };
-
-    private SourceState state = new(Id, Vm, "a", 1, 5);
-    private IReadOnlyList<SourceEffect> effects = [];
-    private DateTimeOffset now = Start;
-
     [Fact]
     public void the_stop_rule_makes_the_candidate_and_the_vote_is_journaled_before_it_is_sent()
     {
         Copying(0, 1);
         Step(Ended(0, pending: 0));
-        Assert.IsType<SourceEffect.SuspendGuest>(effects[^1]);
+        Assert.IsType<SourceEffect.SuspendGuest>(Effects[^1]);
         Step(new SourceInput.GuestSuspended());
-        Assert.Equal(new SourceEffect.FinishReplica(0, 0), Assert.Single(effects));
+        Assert.Equal(new SourceEffect.FinishReplica(0, 0), Assert.Single(Effects));
         Step(new SourceInput.ReadyReceived(0, 0, "d"));
-        Assert.Equal(new SourceEffect.JournalVote(0, "host-0", 5, 0, "d"), Assert.Single(effects));
+        Assert.Equal(new SourceEffect.JournalVote(0, "host-0", 5, 0, "d"), Assert.Single(Effects));
         Step(new SourceInput.VoteJournaled());
-        Assert.Equal(new SourceEffect.SendVote(0, 5, 0, 1), Assert.Single(effects));
+        Assert.Equal(new SourceEffect.SendVote(0, 5, 0, 1), Assert.Single(Effects));
     }
 
     [Fact]
     public void the_guest_is_not_suspended_before_the_event_stream_has_confirmed_the_operation()
     {
         Step(new SourceInput.Join(Connect(0)));
-        Assert.Contains(new SourceEffect.ReadOwnership(), effects);
+        Assert.Contains(new SourceEffect.ReadOwnership(), Effects);
         Step(new SourceInput.StreamOpened(0));
         Step(Ended(0, pending: 0));
-        Assert.Equal(SourcePhase.Copying, state.Phase);
+        Assert.Equal(SourcePhase.Copying, State.Phase);
         Tick();
-        Assert.Equal(new SourceEffect.ReadOwnership(), Assert.Single(effects));
+        Assert.Equal(new SourceEffect.ReadOwnership(), Assert.Single(Effects));
         Step(new SourceInput.OwnershipObserved(Open));
-        Assert.Equal(new SourceEffect.RunRound(0), Assert.Single(effects));
+        Assert.Equal(new SourceEffect.RunRound(0), Assert.Single(Effects));
         Step(Ended(0, pending: 0));
-        Assert.Equal(SourcePhase.Suspending, state.Phase);
+        Assert.Equal(SourcePhase.Suspending, State.Phase);
     }
 
     [Fact]
@@ -52,8 +45,8 @@ public sealed class SourceProtocolTests
     {
         Step(new SourceInput.Join(Connect(0)));
         Step(new SourceInput.OwnershipObserved(Open with { Version = 12, Epoch = 3, OpenOperationId = Earlier }));
-        Assert.Equal((SourcePhase.Released, false), (state.Phase, state.Destroyed!.Value));
-        Assert.DoesNotContain(effects, effect => effect is SourceEffect.DestroyGuest or SourceEffect.ResumeGuest);
+        Assert.Equal((SourcePhase.Released, false), (State.Phase, State.Destroyed!.Value));
+        Assert.DoesNotContain(Effects, effect => effect is SourceEffect.DestroyGuest or SourceEffect.ResumeGuest);
     }
 
     [Theory]
@@ -62,10 +55,10 @@ public sealed class SourceProtocolTests
     public void a_command_of_another_epoch_is_refused(int epoch)
     {
         Step(new SourceInput.Join(Connect(0) with { Epoch = epoch }));
-        Assert.Empty(state.Replicas);
+        Assert.Empty(State.Replicas);
         Copying(1);
         Step(new SourceInput.Abort(new AbortReplica(Id, 1, epoch, Vm, "a", ReplicaOutcome.Aborted, Why)));
-        Assert.True(state.Replicas[1] is { Ended: false });
+        Assert.True(State.Replicas[1] is { Ended: false });
     }
 
     [Fact]
@@ -73,10 +66,10 @@ public sealed class SourceProtocolTests
     {
         Finishing();
         Step(new SourceInput.StreamFailed(0, Why, ReplicaCounters.None));
-        Assert.Equal((SourcePhase.Resuming, 1), (state.Phase, state.Incarnation));
-        Assert.Contains(new SourceEffect.ResumeGuest(1), effects);
+        Assert.Equal((SourcePhase.Resuming, 1), (State.Phase, State.Incarnation));
+        Assert.Contains(new SourceEffect.ResumeGuest(1), Effects);
         Step(new SourceInput.GuestResumed());
-        Assert.Equal(SourcePhase.Copying, state.Phase);
+        Assert.Equal(SourcePhase.Copying, State.Phase);
     }
 
     [Fact]
@@ -84,22 +77,22 @@ public sealed class SourceProtocolTests
     {
         Finishing();
         Step(Ended(1, pending: 0));
-        Assert.DoesNotContain(effects, effect => effect is SourceEffect.RunRound or SourceEffect.SuspendGuest);
+        Assert.DoesNotContain(Effects, effect => effect is SourceEffect.RunRound or SourceEffect.SuspendGuest);
         Step(new SourceInput.StreamFailed(0, Why, ReplicaCounters.None));
         Step(new SourceInput.GuestResumed());
-        Assert.Equal(new SourceEffect.RunRound(1), Assert.Single(effects));
+        Assert.Equal(new SourceEffect.RunRound(1), Assert.Single(Effects));
     }
 
     [Fact]
     public void last_pages_that_take_too_long_end_the_candidate_before_its_vote()
     {
         Finishing();
-        now += SourceLimits.Default.PauseLimit;
+        Now += SourceLimits.Default.PauseLimit;
         Tick();
-        Assert.Equal(SourcePhase.Finishing, state.Phase);
-        now += TimeSpan.FromMilliseconds(1);
+        Assert.Equal(SourcePhase.Finishing, State.Phase);
+        Now += TimeSpan.FromMilliseconds(1);
         Tick();
-        Assert.Equal(SourcePhase.Resuming, state.Phase);
+        Assert.Equal(SourcePhase.Resuming, State.Phase);
     }
 
     [Fact]
@@ -108,8 +101,8 @@ public sealed class SourceProtocolTests
         Finishing();
         Step(new SourceInput.ReadyReceived(1, 0, "d"));
         Step(new SourceInput.ReadyReceived(0, 1, "d"));
-        Assert.Equal(SourcePhase.Finishing, state.Phase);
-        Assert.Empty(effects);
+        Assert.Equal(SourcePhase.Finishing, State.Phase);
+        Assert.Empty(Effects);
     }
 
     [Fact]
@@ -117,18 +110,18 @@ public sealed class SourceProtocolTests
     {
         foreach (SourceInput end in new SourceInput[] { new SourceInput.StreamFailed(0, Why, ReplicaCounters.None), new SourceInput.Abort(Abort(0)), new SourceInput.Tick(NoCounters) })
         {
-            state = new SourceState(Id, Vm, "a", 1, 5);
+            State = new SourceState(Id, Vm, "a", 1, 5);
             Voted();
-            now += TimeSpan.FromSeconds(3);
+            Now += TimeSpan.FromSeconds(3);
             Step(end);
-            Assert.Equal(SourcePhase.Refusing, state.Phase);
-            Assert.Equal(5, Assert.IsType<SourceEffect.AppendRefusal>(Assert.Single(effects)).OwnershipVersion);
+            Assert.Equal(SourcePhase.Refusing, State.Phase);
+            Assert.Equal(5, Assert.IsType<SourceEffect.AppendRefusal>(Assert.Single(Effects)).OwnershipVersion);
             Step(new SourceInput.OwnershipUnanswered("lost"));
-            Assert.Empty(effects);
+            Assert.Empty(Effects);
             Tick();
-            Assert.IsType<SourceEffect.AppendRefusal>(Assert.Single(effects));
+            Assert.IsType<SourceEffect.AppendRefusal>(Assert.Single(Effects));
             Step(new SourceInput.RefusalAnswered(new OwnershipAnswer(true, Open with { Version = 6 }, null)));
-            Assert.Equal((SourcePhase.Resuming, 6L), (state.Phase, state.OwnershipVersion));
+            Assert.Equal((SourcePhase.Resuming, 6L), (State.Phase, State.OwnershipVersion));
         }
     }
 
@@ -143,14 +136,14 @@ public sealed class SourceProtocolTests
         Step(new SourceInput.GuestSuspended());
         Step(new SourceInput.ReadyReceived(1, 1, "d1"));
         Step(new SourceInput.VoteJournaled());
-        Assert.Equal(new SourceEffect.SendVote(1, 6, 1, 1), Assert.Single(effects));
-        now += TimeSpan.FromSeconds(3);
+        Assert.Equal(new SourceEffect.SendVote(1, 6, 1, 1), Assert.Single(Effects));
+        Now += TimeSpan.FromSeconds(3);
         Tick();
         Step(answer);
-        Assert.Equal(SourcePhase.Refusing, state.Phase);
-        Assert.Empty(effects);
+        Assert.Equal(SourcePhase.Refusing, State.Phase);
+        Assert.Empty(Effects);
         Step(new SourceInput.RefusalAnswered(new OwnershipAnswer(true, Open with { Version = 7 }, null)));
-        Assert.Equal(SourcePhase.Resuming, state.Phase);
+        Assert.Equal(SourcePhase.Resuming, State.Phase);
     }
 
     [Fact]
@@ -158,10 +151,10 @@ public sealed class SourceProtocolTests
     {
         Refusing();
         Step(new SourceInput.RefusalAnswered(new OwnershipAnswer(false, Won("host-0"), new Reason("transferred", "It happened."))));
-        Assert.Equal(SourcePhase.Destroying, state.Phase);
-        Assert.Equal(new SourceEffect.DestroyGuest(), effects[^1]);
+        Assert.Equal(SourcePhase.Destroying, State.Phase);
+        Assert.Equal(new SourceEffect.DestroyGuest(), Effects[^1]);
         Step(new SourceInput.GuestDestroyed());
-        Assert.True(Assert.IsType<SourceReleased>(effects.OfType<SourceEffect.Report>().Single().Message).Destroyed);
+        Assert.True(Assert.IsType<SourceReleased>(Effects.OfType<SourceEffect.Report>().Single().Message).Destroyed);
     }
 
     [Fact]
@@ -169,12 +162,12 @@ public sealed class SourceProtocolTests
     {
         Voted();
         Step(new SourceInput.ResumedHint(0));
-        Assert.Equal(new SourceEffect.ReadOwnership(), Assert.Single(effects));
+        Assert.Equal(new SourceEffect.ReadOwnership(), Assert.Single(Effects));
         Step(new SourceInput.OwnershipObserved(Open));
-        Assert.Equal(SourcePhase.Voted, state.Phase);
+        Assert.Equal(SourcePhase.Voted, State.Phase);
         Step(new SourceInput.OwnershipObserved(Won("host-0")));
-        Assert.Equal(SourcePhase.Destroying, state.Phase);
-        Assert.Equal(["won", "lost-the-race"], effects.OfType<SourceEffect.CloseStream>().Select(close => close.Reason.Code));
+        Assert.Equal(SourcePhase.Destroying, State.Phase);
+        Assert.Equal(["won", "lost-the-race"], Effects.OfType<SourceEffect.CloseStream>().Select(close => close.Reason.Code));
     }
 
     [Fact]
@@ -182,8 +175,8 @@ public sealed class SourceProtocolTests
     {
         Voted();
         Step(new SourceInput.OwnershipObserved(Closed with { Version = 12, Epoch = 3, OwnerHostId = "a" }));
-        Assert.Equal(SourcePhase.Destroying, state.Phase);
-        Assert.DoesNotContain(effects, effect => effect is SourceEffect.ResumeGuest);
+        Assert.Equal(SourcePhase.Destroying, State.Phase);
+        Assert.DoesNotContain(Effects, effect => effect is SourceEffect.ResumeGuest);
     }
 
     [Fact]
@@ -191,8 +184,8 @@ public sealed class SourceProtocolTests
     {
         Voted();
         Step(new SourceInput.OwnershipObserved(OwnershipDecider.Unknown(Vm)));
-        Assert.Equal(SourcePhase.Voted, state.Phase);
-        Assert.Empty(effects);
+        Assert.Equal(SourcePhase.Voted, State.Phase);
+        Assert.Empty(Effects);
     }
 
     [Fact]
@@ -200,10 +193,10 @@ public sealed class SourceProtocolTests
     {
         Voted();
         Step(new SourceInput.OwnershipObserved(Open with { Version = 6 }));
-        Assert.Equal((SourcePhase.Resuming, 6L), (state.Phase, state.OwnershipVersion));
+        Assert.Equal((SourcePhase.Resuming, 6L), (State.Phase, State.OwnershipVersion));
         Step(new SourceInput.GuestResumed());
         Step(new SourceInput.OwnershipObserved(Open with { Version = 8 }));
-        Assert.Equal(8, state.OwnershipVersion);
+        Assert.Equal(8, State.OwnershipVersion);
     }
 
     [Fact]
@@ -213,7 +206,7 @@ public sealed class SourceProtocolTests
         Step(new SourceInput.ReadyReceived(0, 0, "d"));
         Step(new SourceInput.OwnershipObserved(Open with { Version = 6 }));
         Step(new SourceInput.VoteJournaled());
-        Assert.Equal(new SourceEffect.SendVote(0, 5, 0, 1), Assert.Single(effects));
+        Assert.Equal(new SourceEffect.SendVote(0, 5, 0, 1), Assert.Single(Effects));
     }
 
     [Fact]
@@ -221,14 +214,14 @@ public sealed class SourceProtocolTests
     {
         foreach (SourceInput written in new SourceInput[] { new SourceInput.VoteJournaled(), new SourceInput.JournalFailed("disk full") })
         {
-            state = new SourceState(Id, Vm, "a", 1, 5);
+            State = new SourceState(Id, Vm, "a", 1, 5);
             Finishing();
             Step(new SourceInput.ReadyReceived(0, 0, "d"));
             Step(new SourceInput.StreamFailed(0, Why, ReplicaCounters.None));
-            Assert.Single(effects.OfType<SourceEffect.Report>());
+            Assert.Single(Effects.OfType<SourceEffect.Report>());
             Step(written);
-            Assert.Equal(SourcePhase.Refusing, state.Phase);
-            Assert.IsType<SourceEffect.AppendRefusal>(Assert.Single(effects));
+            Assert.Equal(SourcePhase.Refusing, State.Phase);
+            Assert.IsType<SourceEffect.AppendRefusal>(Assert.Single(Effects));
         }
     }
 
@@ -237,11 +230,11 @@ public sealed class SourceProtocolTests
     {
         Copying(0);
         Step(new SourceInput.Release());
-        Assert.Equal(new SourceEffect.ReadOwnership(), Assert.Single(effects));
+        Assert.Equal(new SourceEffect.ReadOwnership(), Assert.Single(Effects));
         Step(new SourceInput.OwnershipObserved(Closed));
-        Assert.Equal(SourcePhase.Released, state.Phase);
+        Assert.Equal(SourcePhase.Released, State.Phase);
         Step(new SourceInput.Release());
-        Assert.False(Assert.IsType<SourceReleased>(effects.OfType<SourceEffect.Report>().Single().Message).Destroyed);
+        Assert.False(Assert.IsType<SourceReleased>(Effects.OfType<SourceEffect.Report>().Single().Message).Destroyed);
     }
 
     [Fact]
@@ -250,15 +243,15 @@ public sealed class SourceProtocolTests
         Copying(0, 1);
         ReplicaCounters slow = new(0, 0, 0, 0, 60_001);
         Step(new SourceInput.Tick(new Dictionary<int, ReplicaCounters> { [0] = slow with { ElapsedMs = 60_000 }, [1] = slow }));
-        Assert.Equal((false, true), (state.Replicas[0].Ended, state.Replicas[1].Ended));
-        Assert.Equal("timeout", Assert.IsType<ReplicaAborted>(effects.OfType<SourceEffect.Report>().Single().Message).Reason.Code);
+        Assert.Equal((false, true), (State.Replicas[0].Ended, State.Replicas[1].Ended));
+        Assert.Equal("timeout", Assert.IsType<ReplicaAborted>(Effects.OfType<SourceEffect.Report>().Single().Message).Reason.Code);
         Step(new SourceInput.Tick(new Dictionary<int, ReplicaCounters> { [0] = slow }));
-        Assert.False(state.Replicas[0].Ended);
+        Assert.False(State.Replicas[0].Ended);
 
-        state = new SourceState(Id, Vm, "a", 1, 5);
+        State = new SourceState(Id, Vm, "a", 1, 5);
         Voted();
         Step(new SourceInput.Tick(new Dictionary<int, ReplicaCounters> { [0] = slow }));
-        Assert.Equal((SourcePhase.Voted, false), (state.Phase, state.Replicas[0].Ended));
+        Assert.Equal((SourcePhase.Voted, false), (State.Phase, State.Replicas[0].Ended));
     }
 
     [Fact]
@@ -266,70 +259,25 @@ public sealed class SourceProtocolTests
     {
         Voted();
         Step(new SourceInput.GuestLost("killed"));
-        Assert.Equal((SourcePhase.Voted, false, true), (state.Phase, state.Replicas[0].Ended, state.Replicas[1].Ended));
+        Assert.Equal((SourcePhase.Voted, false, true), (State.Phase, State.Replicas[0].Ended, State.Replicas[1].Ended));
     }
 
     [Fact]
     public void the_time_that_the_guest_stood_still_is_added_up()
     {
         Finishing();
-        now += TimeSpan.FromMilliseconds(40);
+        Now += TimeSpan.FromMilliseconds(40);
         Step(new SourceInput.StreamFailed(0, Why, ReplicaCounters.None));
         Step(new SourceInput.GuestResumed());
         Step(Ended(1, pending: 0));
-        now += TimeSpan.FromMilliseconds(30);
+        Now += TimeSpan.FromMilliseconds(30);
         Step(new SourceInput.GuestSuspended());
         Step(new SourceInput.SuspendFailed("too late to fail"));
         Step(new SourceInput.ReadyReceived(1, 1, "d"));
         Step(new SourceInput.VoteJournaled());
         Step(new SourceInput.ResumedHint(1));
-        now += TimeSpan.FromSeconds(1);
+        Now += TimeSpan.FromSeconds(1);
         Step(new SourceInput.OwnershipObserved(Won("host-1")));
-        Assert.Equal(70, state.DowntimeMs, 3);
+        Assert.Equal(70, State.DowntimeMs, 3);
     }
-
-    private static readonly IReadOnlyDictionary<int, ReplicaCounters> NoCounters = new Dictionary<int, ReplicaCounters>();
-
-    private static ConnectReplica Connect(int replica) => new(Id, replica, 1, Vm, "a", $"host-{replica}", "127.0.0.1:7000", 5, new CostLimits(60));
-
-    private static AbortReplica Abort(int replica) => new(Id, replica, 1, Vm, "a", ReplicaOutcome.Cancelled, Why);
-
-    private static OwnershipView Won(string host) => Open with { Version = 6, Epoch = 2, OwnerHostId = host, OwnerOperationId = Id, OwnerReplica = 0 };
-
-    private static SourceInput.RoundEnded Ended(int replica, long pending) => new(LateMessageTests.Round(replica, 1, pending), new ReplicaCounters(4096, 1, 1, 0, 5));
-
-    private void Copying(params int[] replicas)
-    {
-        foreach (int replica in replicas)
-        {
-            Step(new SourceInput.Join(Connect(replica)));
-            Step(new SourceInput.StreamOpened(replica));
-        }
-
-        Step(new SourceInput.OwnershipObserved(Open));
-    }
-
-    private void Finishing()
-    {
-        Copying(0, 1);
-        Step(Ended(0, pending: 0));
-        Step(new SourceInput.GuestSuspended());
-    }
-
-    private void Voted()
-    {
-        Finishing();
-        Step(new SourceInput.ReadyReceived(0, 0, "d"));
-        Step(new SourceInput.VoteJournaled());
-    }
-
-    private void Refusing()
-    {
-        Voted();
-        Step(new SourceInput.StreamFailed(0, Why, ReplicaCounters.None));
-    }
-
-    private void Tick() => Step(new SourceInput.Tick(NoCounters));
-
-    private void Step(SourceInput input) => (state, effects) = SourceProtocol.Step(state, input, SourceLimits.Default, now);
 }

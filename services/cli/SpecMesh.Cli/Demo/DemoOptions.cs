@@ -60,5 +60,6 @@ public sealed record DemoResult(
     IReadOnlyList<string> Leftovers)
 {
     /// <summary>True when exactly one guest ran, its memory was right and nothing was left behind.</summary>
+    [System.Text.Json.Serialization.JsonIgnore]
     public bool IsGood => Winner is not null && Runners == 1 && MemoryVerified && Leftovers.Count == 0;
 }

@@ -45,10 +45,21 @@ public static class Recovery
             return DecideOwned(guest, view);
         }
 
+        if (view.Version == 0 || (view.OwnerHostId is null && guest.ShellOf is null))
+        {
+            // No event gives the machine to another host. An emptied or a wrong database must not cost it its memory.
+            return (RecoveryAction.Keep, new Reason("no-owner", $"No event names an owner of {guest.VmId}, so nothing about it is undone."));
+        }
+
         bool undecided = guest.ShellOf is { } waiting && view.OpenOperationId == waiting.OperationId && view.Epoch == guest.ShellEpoch;
-        return undecided
-            ? (RecoveryAction.Keep, new Reason("undecided", "The operation is open and has no winner yet."))
-            : (RecoveryAction.Destroy, new Reason("not-owner", $"The operation is over, and {view.OwnerHostId ?? "nobody"} owns {guest.VmId}."));
+        if (undecided)
+        {
+            return guest.State == GuestState.Running
+                ? (RecoveryAction.Destroy, new Reason("uncommitted", "The shell runs without a commit."))
+                : (RecoveryAction.Keep, new Reason("undecided", "The operation is open and has no winner yet."));
+        }
+
+        return (RecoveryAction.Destroy, new Reason("not-owner", $"The operation is over, and {view.OwnerHostId ?? "nobody"} owns {guest.VmId}."));
     }
 
     private static (RecoveryAction, Reason) DecideOwned(FoundGuest guest, OwnershipView view)
