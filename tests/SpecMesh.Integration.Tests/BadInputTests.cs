@@ -83,7 +83,7 @@ public sealed class BadInputTests(RunningSystemFixture system)
     public async Task the_same_key_is_the_same_operation_and_another_body_under_it_is_refused()
     {
         string vm = Operations.NewVm(), key = Guid.NewGuid().ToString();
-        string body = $$"""{"kind":"PowerOn","vmId":"{{vm}}","vm":{"memoryBytes":16777216}}""";
+        string body = $$$"""{"kind":"PowerOn","vmId":"{{{vm}}}","vm":{"memoryBytes":16777216}}""";
         (int first, _, string accepted) = await system.Gateway.PostRawAsync(body, key);
         (int second, _, string repeated) = await system.Gateway.PostRawAsync(body, key);
         (int third, string? field, _) = await system.Gateway.PostRawAsync(body.Replace("16777216", "33554432", StringComparison.Ordinal), key);
