@@ -107,6 +107,12 @@ internal sealed class GuestLauncher
             info.Environment["LD_LIBRARY_PATH"] = libraries;
         }
 
+        // Guests outlive their agent on purpose. Whoever runs agents as a topology ends what is left of it by this mark.
+        if (Environment.GetEnvironmentVariable("SPECMESH_RUN") is { } run)
+        {
+            info.Environment["SPECMESH_RUN"] = run;
+        }
+
         // A guest is ended by SIGKILL, after which nobody removes the sockets and pipes that the runtime makes for debuggers.
         info.Environment["DOTNET_EnableDiagnostics"] = "0";
 
