@@ -33,7 +33,7 @@ internal sealed class DemoRun(DemoSystem system, DemoOptions options, DemoScreen
         }
         finally
         {
-            await hosts.DestroyAllAsync(vmId);
+            await hosts.DestroyAllAsync(vmId, CancellationToken.None);
         }
     }
 
@@ -149,8 +149,8 @@ internal sealed class DemoRun(DemoSystem system, DemoOptions options, DemoScreen
         List<string> leftovers = [.. guests.Except(runners).Select(found => $"a paused guest of {vmId} on {found.HostId}")];
         leftovers.AddRange(await ReservationsAsync(operation.OperationId, cancellationToken));
         int running = runners.Count;
-        await hosts.DestroyAllAsync(vmId);
-        leftovers.AddRange(hosts.Processes());
+        await hosts.DestroyAllAsync(vmId, cancellationToken);
+        leftovers.AddRange(HostInspection.Processes(vmId));
         return new DemoResult(
             operation.OperationId,
             operation.Completed?.Outcome.ToString().ToLowerInvariant() ?? "refused",

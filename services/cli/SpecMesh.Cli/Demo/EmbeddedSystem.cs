@@ -17,7 +17,8 @@ internal static class EmbeddedSystem
 {
     public static async Task<DemoSystem> StartAsync(DemoOptions options, CancellationToken cancellationToken)
     {
-        string directory = Directory.CreateTempSubdirectory("specmesh-demo-").FullName;
+        await DeadDemonstrations.SweepAsync(cancellationToken);
+        (string directory, FileStream held) = DeadDemonstrations.Take();
         string clusterKey = Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(32));
         HostApplicationBuilder builder = Host.CreateApplicationBuilder(new HostApplicationBuilderSettings { DisableDefaults = true });
         builder.Configuration.AddInMemoryCollection(new Dictionary<string, string?>
@@ -43,10 +44,12 @@ internal static class EmbeddedSystem
 
         IHost host = builder.Build();
         await host.StartAsync(cancellationToken);
-        return new DemoSystem(host, progress, stateOf, () =>
+        return new DemoSystem(host, progress, stateOf, async () =>
         {
+            // Whoever interrupts a demonstration may find its agents in the middle of building shells: those go when the agents have.
+            await new HostInspection(stateOf).DestroyAllAsync(null, CancellationToken.None);
+            await held.DisposeAsync();
             Directory.Delete(directory, recursive: true);
-            return Task.CompletedTask;
         });
     }
 

@@ -7,8 +7,8 @@ namespace SpecMesh.Cli.Demo;
 /// <summary>Looks for guests on all hosts from outside of their agents, by the hypervisors' own state and by the list of processes.</summary>
 internal sealed class HostInspection(IReadOnlyDictionary<string, string> stateOf)
 {
-    /// <summary>The machine's guests on all hosts, whatever their state.</summary>
-    public async Task<IReadOnlyList<(string HostId, IGuest Guest)>> FindAsync(string vmId, CancellationToken cancellationToken)
+    /// <summary>The machine's guests on all hosts, whatever their state; every machine's when none is named.</summary>
+    public async Task<IReadOnlyList<(string HostId, IGuest Guest)>> FindAsync(string? vmId, CancellationToken cancellationToken)
     {
         List<(string, IGuest)> found = [];
         foreach ((string hostId, string state) in stateOf)
@@ -16,7 +16,7 @@ internal sealed class HostInspection(IReadOnlyDictionary<string, string> stateOf
             ProcessHypervisor hypervisor = new(new ProcessHypervisorOptions(Path.Combine(state, "hypervisor")));
             foreach (IGuest guest in await hypervisor.FindGuestsAsync(cancellationToken))
             {
-                if (guest.Tag.VmId == vmId && guest.State is not null)
+                if ((vmId is null || guest.Tag.VmId == vmId) && guest.State is not null)
                 {
                     found.Add((hostId, guest));
                 }
@@ -30,26 +30,26 @@ internal sealed class HostInspection(IReadOnlyDictionary<string, string> stateOf
         return found;
     }
 
-    /// <summary>Ends the machine wherever it is: the demonstration is over.</summary>
-    public async Task DestroyAllAsync(string vmId)
+    /// <summary>Ends the machine wherever it is: the demonstration is over. Every machine when none is named.</summary>
+    public async Task DestroyAllAsync(string? vmId, CancellationToken cancellationToken)
     {
-        foreach ((_, IGuest guest) in await FindAsync(vmId, CancellationToken.None))
+        foreach ((_, IGuest guest) in await FindAsync(vmId, cancellationToken))
         {
-            await guest.DestroyAsync(CancellationToken.None);
+            await guest.DestroyAsync(cancellationToken);
             await guest.DisposeAsync();
         }
     }
 
-    /// <summary>Processes that work in one of the hosts' directories although no guest should be left there.</summary>
-    public IReadOnlyList<string> Processes()
+    /// <summary>Processes of the machine's guests, found by their command lines, whatever the hosts' state says. Guests of every machine of a demonstration begin with its name.</summary>
+    public static IReadOnlyList<string> Processes(string vmId)
     {
         List<string> left = [];
-        foreach (string process in Directory.EnumerateDirectories("/proc").Where(path => path.AsSpan(6).ContainsAnyExceptInRange('0', '9') is false))
+        foreach (string process in Directory.EnumerateDirectories("/proc").Where(path => path.AsSpan("/proc/".Length).ContainsAnyExceptInRange('0', '9') is false))
         {
             string commandLine = ReadCommandLine(process);
-            if (commandLine.Contains("SpecMesh.Hypervisors", StringComparison.Ordinal) && stateOf.Values.Any(state => commandLine.Contains(state, StringComparison.Ordinal)))
+            if (commandLine.Contains($" guest {vmId}-", StringComparison.Ordinal))
             {
-                left.Add(string.Create(CultureInfo.InvariantCulture, $"process {process.AsSpan(6)}: {commandLine}"));
+                left.Add(string.Create(CultureInfo.InvariantCulture, $"process {process.AsSpan("/proc/".Length)}: {commandLine}"));
             }
         }
 

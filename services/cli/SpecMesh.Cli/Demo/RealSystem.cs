@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.Hosting;
 using SpecMesh.Cli.Commands;
@@ -11,20 +10,39 @@ namespace SpecMesh.Cli.Demo;
 /// <summary>RabbitMQ, PostgreSQL, services and agents as processes: the system that <c>specmesh up</c> runs, or one that is started for the demonstration.</summary>
 internal static class RealSystem
 {
-    private static readonly TimeSpan StopBound = TimeSpan.FromSeconds(60);
+    private static readonly TimeSpan ReadyBound = TimeSpan.FromSeconds(180);
 
     public static async Task<DemoSystem> OpenAsync(DemoOptions options, string stateDirectory, CancellationToken cancellationToken)
     {
-        UpFile? up = UpFile.Read(StateDirectory.UpFileIn(stateDirectory));
-        Process? own = null;
-        string? temporary = null;
-        if (up is null)
+        if (UpFile.Read(StateDirectory.UpFileIn(stateDirectory)) is { } running)
         {
-            temporary = stateDirectory = Directory.CreateTempSubdirectory("specmesh-demo-").FullName;
-            own = StartOwn(temporary);
-            up = await WaitUntilUpAsync(own, temporary, cancellationToken);
+            return await ConnectAsync(options, stateDirectory, running, () => Task.CompletedTask, cancellationToken);
         }
 
+        string temporary = Directory.CreateTempSubdirectory("specmesh-up-").FullName;
+        StateDirectory state = StateDirectory.Take(temporary);
+        RunningSystem system = await StartAsync(state, options, cancellationToken);
+        UpFile started = UpFile.Read(state.UpFile) ?? throw new CommandException("The system that was started did not say where it is.");
+        return await ConnectAsync(options, temporary, started, () => StopAsync(system, state), cancellationToken);
+    }
+
+    private static async Task<RunningSystem> StartAsync(StateDirectory state, DemoOptions options, CancellationToken cancellationToken)
+    {
+        string root = Repository.Root() ?? throw new CommandException("There is no tye.yaml above this program: it was moved out of its tree.");
+        try
+        {
+            Topology topology = TopologyReader.Read(Path.Combine(root, "tye.yaml"));
+            Action<string> report = options.Json ? _ => { } : Console.WriteLine;
+            return await RunningSystem.StartAsync(new StartOptions(topology, state, null, ReadyBound), report, cancellationToken);
+        }
+        catch (Exception exception) when (exception is TopologyException or StartFailedException)
+        {
+            throw new CommandException(exception.Message);
+        }
+    }
+
+    private static async Task<DemoSystem> ConnectAsync(DemoOptions options, string stateDirectory, UpFile up, Func<Task> cleanUp, CancellationToken cancellationToken)
+    {
         HostApplicationBuilder builder = Host.CreateApplicationBuilder(new HostApplicationBuilderSettings { DisableDefaults = true });
         builder.Configuration.AddInMemoryCollection(ReadEnvironment(up.EnvironmentFile));
         DemoLogging.Add(builder.Logging, options.Verbose);
@@ -34,59 +52,15 @@ internal static class RealSystem
         await host.StartAsync(cancellationToken);
         Dictionary<string, string> stateOf = up.Services.Keys.Where(name => name.StartsWith("host-", StringComparison.Ordinal))
             .ToDictionary(name => name, name => Path.Combine(stateDirectory, name), StringComparer.Ordinal);
-        return new DemoSystem(host, progress, stateOf, () => StopOwnAsync(own, temporary));
+        return new DemoSystem(host, progress, stateOf, cleanUp);
     }
 
-    private static Process StartOwn(string state)
+    private static async Task StopAsync(RunningSystem system, StateDirectory state)
     {
-        ProcessStartInfo start = new(Repository.Dotnet())
-        {
-            ArgumentList = { typeof(RealSystem).Assembly.Location, "up", "--no-build", "--state", state },
-            RedirectStandardOutput = true,
-            RedirectStandardError = true,
-            RedirectStandardInput = true,
-        };
-        Process process = Process.Start(start) ?? throw new CommandException("specmesh up could not be started.");
-        process.OutputDataReceived += (_, _) => { };
-        process.BeginOutputReadLine();
-        return process;
-    }
-
-    private static async Task<UpFile> WaitUntilUpAsync(Process process, string state, CancellationToken cancellationToken)
-    {
-        Task<string> errors = process.StandardError.ReadToEndAsync(cancellationToken);
-        using PeriodicTimer timer = new(TimeSpan.FromMilliseconds(100));
-        while (await timer.WaitForNextTickAsync(cancellationToken))
-        {
-            if (UpFile.Read(StateDirectory.UpFileIn(state)) is { } up)
-            {
-                return up;
-            }
-
-            if (process.HasExited)
-            {
-                throw new CommandException($"The system did not come up: {(await errors).Trim()}");
-            }
-        }
-
-        throw new OperationCanceledException(cancellationToken);
-    }
-
-    private static async Task StopOwnAsync(Process? process, string? state)
-    {
-        if (process is null)
-        {
-            return;
-        }
-
-        using (Process.Start("kill", ["-TERM", process.Id.ToString(System.Globalization.CultureInfo.InvariantCulture)]))
-        using (CancellationTokenSource bound = new(StopBound))
-        {
-            await process.WaitForExitAsync(bound.Token);
-        }
-
-        process.Dispose();
-        Directory.Delete(state!, recursive: true);
+        await system.DisposeAsync();
+        state.DeleteServerHomes();
+        state.Dispose();
+        Directory.Delete(state.Root, recursive: true);
     }
 
     private static Dictionary<string, string?> ReadEnvironment(string file) => File.ReadLines(file)

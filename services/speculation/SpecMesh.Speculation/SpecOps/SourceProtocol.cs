@@ -96,12 +96,17 @@ public static class SourceProtocol
     private static void RoundEnded(SourceStep step, SourceInput.RoundEnded ended)
     {
         step.Do(new SourceEffect.Report(ended.Round));
-        if (step.Find(ended.Round.Replica) is not { } replica || ended.Round.Final)
+        if (step.Find(ended.Round.Replica) is not { } replica)
         {
             return;
         }
 
         step.Put(replica with { Counters = ended.Counters });
+        if (ended.Round.Final)
+        {
+            return;
+        }
+
         if (step.JudgeCost(replica.Replica, ended.Counters))
         {
             return;
