@@ -44,6 +44,21 @@ public sealed partial class CatalogueTests
     }
 
     [Fact]
+    public void the_page_names_the_services_that_the_code_registers_as_receivers()
+    {
+        string[] services = ["placement", "replication-policy", "failure-monitor", "workloads", "host-agent"];
+        ILookup<string, string> registered = Tree.Sources
+            .Select(path => (Service: services.FirstOrDefault(service => Tree.Relative(path).StartsWith($"services/{service}/", StringComparison.Ordinal)), Path: path))
+            .Where(source => source.Service is not null)
+            .SelectMany(source => Registration().Matches(File.ReadAllText(source.Path)).Select(match => (Message: match.Groups[1].Value, source.Service)))
+            .Distinct()
+            .ToLookup(pair => pair.Message, pair => pair.Service!);
+        Assert.All(Rows.Where(row => row.Roles.Any(role => role is "command" or "event" or "deadline")), row => Assert.Equal(
+            registered[row.Message].Order(StringComparer.Ordinal),
+            row.Receivers.Intersect(services).Order(StringComparer.Ordinal)));
+    }
+
+    [Fact]
     public void a_stored_event_names_its_event_stream_and_no_other_message_does()
     {
         Assert.All(Rows, row => Assert.Equal(row.Roles.Contains("stored event"), row.Receivers.Any(receiver => receiver.StartsWith('`'))));
@@ -115,6 +130,9 @@ public sealed partial class CatalogueTests
 
     [GeneratedRegex("([A-Z])")]
     private static partial Regex WordStart();
+
+    [GeneratedRegex(@"\.(?:On|Handle|Receive)<(\w+)>")]
+    private static partial Regex Registration();
 
     [GeneratedRegex("^([A-Z][a-z]+)+$")]
     private static partial Regex PlainName();
