@@ -10,6 +10,7 @@ namespace SpecMesh.Cli.Demo;
 /// <summary>RabbitMQ, PostgreSQL, services and agents as processes: the system that <c>specmesh up</c> runs, or one that is started for the demonstration.</summary>
 internal static class RealSystem
 {
+    private const string HostPrefix = "host-";
     private static readonly TimeSpan ReadyBound = TimeSpan.FromSeconds(180);
 
     public static async Task<DemoSystem> OpenAsync(DemoOptions options, string stateDirectory, CancellationToken cancellationToken)
@@ -31,7 +32,7 @@ internal static class RealSystem
         string root = Repository.Root() ?? throw new CommandException("There is no tye.yaml above this program: it was moved out of its tree.");
         try
         {
-            Topology topology = TopologyReader.Read(Path.Combine(root, "tye.yaml"));
+            Topology topology = WithHosts(TopologyReader.Read(Path.Combine(root, "tye.yaml")), options.Hosts);
             Action<string> report = options.Json ? _ => { } : Console.WriteLine;
             return await RunningSystem.StartAsync(new StartOptions(topology, state, null, ReadyBound), report, cancellationToken);
         }
@@ -39,6 +40,24 @@ internal static class RealSystem
         {
             throw new CommandException(exception.Message);
         }
+    }
+
+    /// <summary>The topology with further host agents, made after its last one, where a demonstration wants more hosts than it describes.</summary>
+    private static Topology WithHosts(Topology topology, int wanted)
+    {
+        List<TopologyService> hosts = [.. topology.Services.Where(service => service.Name.StartsWith(HostPrefix, StringComparison.Ordinal))];
+        TopologyService last = hosts[^1];
+        IEnumerable<TopologyService> further = Enumerable.Range(hosts.Count + 1, Math.Max(0, wanted - hosts.Count)).Select(number =>
+        {
+            string name = $"{HostPrefix}{number}";
+            return last with
+            {
+                Name = name,
+                Bindings = [.. last.Bindings.Select(binding => binding with { Port = null })],
+                Environment = [.. last.Environment.Select(variable => variable with { Value = variable.Value?.Replace(last.Name, name, StringComparison.Ordinal) })],
+            };
+        });
+        return topology with { Services = [.. topology.Services, .. further] };
     }
 
     private static async Task<DemoSystem> ConnectAsync(DemoOptions options, string stateDirectory, UpFile up, Func<Task> cleanUp, CancellationToken cancellationToken)
@@ -50,7 +69,7 @@ internal static class RealSystem
         builder.AddSpecMesh("demo", ContractCatalogue.All, ContractJson.Options).AddProgressFeed(progress);
         IHost host = builder.Build();
         await host.StartAsync(cancellationToken);
-        Dictionary<string, string> stateOf = up.Services.Keys.Where(name => name.StartsWith("host-", StringComparison.Ordinal))
+        Dictionary<string, string> stateOf = up.Services.Keys.Where(name => name.StartsWith(HostPrefix, StringComparison.Ordinal))
             .ToDictionary(name => name, name => Path.Combine(stateDirectory, name), StringComparer.Ordinal);
         return new DemoSystem(host, progress, stateOf, cleanUp);
     }
