@@ -8,6 +8,8 @@ namespace SpecMesh.Hosting;
 /// <summary>Sends messages directly, without an outbox: for agents and command lines that have no store. Services send with <see cref="HandlerContext.Work"/>.</summary>
 public sealed class MessageBus
 {
+    private static readonly TimeSpan ConfirmBound = TimeSpan.FromSeconds(10);
+
     private readonly IBus bus;
     private readonly BusGate gate;
     private readonly RabbitQueues? queues;
@@ -21,6 +23,7 @@ public sealed class MessageBus
     }
 
     /// <summary>Publishes to whoever listens for the message's type. Returns when the broker has confirmed it; waits for the bus first.</summary>
+    /// <exception cref="TimeoutException">The broker did not confirm it. It may have arrived: send it again.</exception>
     public Task PublishAsync(object message, CancellationToken cancellationToken) => SendDirectAsync(message, null, cancellationToken);
 
     /// <summary>Sends to one queue, which keeps the message until it has a consumer. Returns when the broker has confirmed it; waits for the bus first.</summary>
@@ -43,7 +46,17 @@ public sealed class MessageBus
     private async Task SendDirectAsync(object message, string? queue, CancellationToken cancellationToken)
     {
         await gate.WaitUntilReadyAsync(cancellationToken);
-        await TransmitAsync(message, queue, Guid.NewGuid(), cancellationToken);
+        using CancellationTokenSource bound = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        bound.CancelAfter(ConfirmBound);
+        try
+        {
+            // A broker that dies between a message and its confirm never answers, and the client library does not always notice.
+            await TransmitAsync(message, queue, Guid.NewGuid(), bound.Token).WaitAsync(bound.Token);
+        }
+        catch (OperationCanceledException) when (!cancellationToken.IsCancellationRequested)
+        {
+            throw new TimeoutException($"The broker did not confirm a {message.GetType().Name} within {ConfirmBound.TotalSeconds} s.");
+        }
     }
 
     private async Task TransmitAsync(object message, string? queue, Guid messageId, CancellationToken cancellationToken)
