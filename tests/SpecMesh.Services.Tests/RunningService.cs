@@ -12,6 +12,9 @@ namespace SpecMesh.Services.Tests;
 /// <summary>A service on the embedded bus with a store of its own, and a queue beside it that hears what the service publishes.</summary>
 internal sealed class RunningService : IAsyncDisposable
 {
+    /// <summary>What the service knows the gateway by, unless a test sets another one.</summary>
+    public const string GatewayKey = "gateway-proof-0123456789";
+
     private readonly WebApplication app;
     private readonly TemporaryFolder folder;
 
@@ -41,6 +44,7 @@ internal sealed class RunningService : IAsyncDisposable
         TemporaryFolder folder = new();
         WebApplicationBuilder builder = WebApplication.CreateBuilder(new WebApplicationOptions { EnvironmentName = "Production" });
         builder.Configuration.AddInMemoryCollection(settings.Append(("urls", "http://127.0.0.1:0")).Append(("SpecMesh:Store", folder.Store)).Append(("SpecMesh:Bus", "memory"))
+            .Append(("SpecMesh:GatewayKey", GatewayKey))
             .Select(pair => KeyValuePair.Create(pair.Item1, (string?)pair.Item2)));
         builder.Logging.ClearProviders();
         configure(builder.AddSpecMesh("tested", ContractCatalogue.All, ContractJson.Options));
@@ -56,6 +60,15 @@ internal sealed class RunningService : IAsyncDisposable
 
         await app.StartAsync();
         return new RunningService(app, folder);
+    }
+
+    /// <summary>A client that calls as the gateway does for one of its clients.</summary>
+    public HttpClient NewClient(string client = "alice")
+    {
+        HttpClient http = new() { BaseAddress = Url, Timeout = Mesh.Patience };
+        http.DefaultRequestHeaders.Add("X-SpecMesh-Gateway", GatewayKey);
+        http.DefaultRequestHeaders.Add("X-SpecMesh-Client", client);
+        return http;
     }
 
     /// <summary>Appends to event streams, as another service would.</summary>

@@ -11,7 +11,6 @@ namespace SpecMesh.ReplicationPolicy;
 /// <summary><c>POST /v1/operations</c>: the same decision as for <see cref="SubmitSpecOp"/> from the bus; 202 means that it is durable.</summary>
 public static partial class SubmitOperation
 {
-    private const string ClientHeader = "X-SpecMesh-Client";
     private const string KeyHeader = "Idempotency-Key";
     private const int MaxBodyBytes = 1 << 20;
 
@@ -44,9 +43,9 @@ public static partial class SubmitOperation
             return Problem(StatusCodes.Status400BadRequest, "kind", new Reason("required", "Say what to do: PowerOn or Migrate."));
         }
 
-        string client = http.Request.Headers[ClientHeader].ToString();
+        string? client = GatewayCredential.ClientOf(http.Request);
         SubmitSpecOp request = new(
-            key.Length == 0 ? Guid.CreateVersion7() : IdOf(client, key),
+            key.Length == 0 ? Guid.CreateVersion7() : IdOf(client ?? "", key),
             body.Kind.Value,
             body.VmId ?? "",
             body.Sq,
@@ -55,7 +54,7 @@ public static partial class SubmitOperation
             body.TargetChoice,
             body.Manager,
             body.Vm,
-            client.Length == 0 ? null : client);
+            client);
         return Answer(http, request, await operations.HandleAndReadAsync(request, cancellationToken));
     }
 

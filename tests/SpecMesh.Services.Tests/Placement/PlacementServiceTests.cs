@@ -244,7 +244,7 @@ public class PlacementServiceTests
 
     private static async Task<HostView[]> ListUntilAsync(RunningService service, Func<HostView[], bool> complete)
     {
-        using HttpClient client = new() { BaseAddress = service.Url };
+        using HttpClient client = service.NewClient();
         using CancellationTokenSource patience = new(Mesh.Patience);
         while (true)
         {
