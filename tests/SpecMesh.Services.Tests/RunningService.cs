@@ -1,5 +1,4 @@
 using Microsoft.AspNetCore.Builder;
-using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
 using SpecMesh.Contracts;
@@ -27,6 +26,8 @@ internal sealed class RunningService : IAsyncDisposable
 
     public Uri Url { get; }
 
+    public IServiceProvider Services => app.Services;
+
     public MessageBus Bus => app.Services.GetRequiredService<MessageBus>();
 
     public IEventStore Store => app.Services.GetRequiredService<IEventStore>();
@@ -43,9 +44,12 @@ internal sealed class RunningService : IAsyncDisposable
     {
         TemporaryFolder folder = new();
         WebApplicationBuilder builder = WebApplication.CreateBuilder(new WebApplicationOptions { EnvironmentName = "Production" });
-        builder.Configuration.AddInMemoryCollection(settings.Append(("urls", "http://127.0.0.1:0")).Append(("SpecMesh:Store", folder.Store)).Append(("SpecMesh:Bus", "memory"))
-            .Append(("SpecMesh:GatewayKey", GatewayKey))
-            .Select(pair => KeyValuePair.Create(pair.Item1, (string?)pair.Item2)));
+        foreach ((string key, string value) in settings.Prepend(("SpecMesh:GatewayKey", GatewayKey)).Prepend(("SpecMesh:Bus", "memory")).Prepend(("SpecMesh:Store", folder.Store)))
+        {
+            builder.Configuration[key] = value;
+        }
+
+        builder.Configuration["urls"] = "http://127.0.0.1:0";
         builder.Logging.ClearProviders();
         configure(builder.AddSpecMesh("tested", ContractCatalogue.All, ContractJson.Options));
         WebApplication app = builder.Build();
