@@ -2,6 +2,7 @@ using System.Security.Cryptography;
 using System.Text;
 using System.Text.Json;
 using System.Text.RegularExpressions;
+using Microsoft.AspNetCore.Http.Features;
 using SpecMesh.Contracts;
 using SpecMesh.Hosting;
 using SpecMesh.Speculation.SpecOps;
@@ -91,6 +92,12 @@ public static partial class SubmitOperation
         if (!request.HasJsonContentType())
         {
             throw new BadHttpRequestException("The body must be application/json.", StatusCodes.Status415UnsupportedMediaType);
+        }
+
+        if (request.HttpContext.Features.Get<IHttpMaxRequestBodySizeFeature>() is { IsReadOnly: false } limit)
+        {
+            // For a body whose length is not told.
+            limit.MaxRequestBodySize = MaxBodyBytes;
         }
 
         return await JsonSerializer.DeserializeAsync<OperationRequest>(request.Body, ContractJson.Strict, cancellationToken);
