@@ -35,11 +35,13 @@ internal sealed class RunningService : IAsyncDisposable
     /// <param name="configure">Adds the service, and handlers of the test's own queue <c>probe</c>.</param>
     /// <param name="map">Maps the service's HTTP side.</param>
     /// <param name="recorded">What the store holds before the service starts.</param>
+    /// <param name="service">Its name, and that of its outbox.</param>
     /// <param name="settings">Settings of the service.</param>
     public static async Task<RunningService> StartAsync(
         Action<MeshBuilder> configure,
         Action<WebApplication>? map = null,
         IReadOnlyList<(string Stream, object[] Events)>? recorded = null,
+        string service = "tested",
         params (string Key, string Value)[] settings)
     {
         TemporaryFolder folder = new();
@@ -51,7 +53,7 @@ internal sealed class RunningService : IAsyncDisposable
 
         builder.Configuration["urls"] = "http://127.0.0.1:0";
         builder.Logging.ClearProviders();
-        configure(builder.AddSpecMesh("tested", ContractCatalogue.All, ContractJson.Options));
+        configure(builder.AddSpecMesh(service, ContractCatalogue.All, ContractJson.Options));
         WebApplication app = builder.Build();
         app.MapSpecMesh();
         map?.Invoke(app);

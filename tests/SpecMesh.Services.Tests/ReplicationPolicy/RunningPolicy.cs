@@ -36,6 +36,7 @@ public sealed class RunningPolicy : IAsyncLifetime
             },
             app => app.MapReplicationPolicy(),
             [.. new[] { "source", "h1", "h2" }.Select(host => (EventStreams.OfHost(host), new object[] { new HostRegistered(host, "rack-" + host, 1L << 30) }))],
+            ReplicationPolicyService.Name,
             [("SpecMesh:ClusterKey", ClusterKey), .. settings]);
         Http = Service.NewClient();
         return this;
