@@ -84,8 +84,16 @@ internal sealed class RunningService : IAsyncDisposable
     public async Task<IReadOnlyList<object>> ReadAsync(string stream) =>
         [.. (await Store.ReadStreamAsync(stream, 0, 1000, CancellationToken.None)).Select(stored => stored.Data)];
 
-    /// <summary>Records of an event stream once there are as many.</summary>
+    /// <summary>Records of an event stream once there are as many, and no more.</summary>
     public async Task<IReadOnlyList<object>> ReadAsync(string stream, int count)
+    {
+        IReadOnlyList<object> events = await ReadAtLeastAsync(stream, count);
+        Assert.Equal(count, events.Count);
+        return events;
+    }
+
+    /// <summary>Records of an event stream once there are as many.</summary>
+    public async Task<IReadOnlyList<object>> ReadAtLeastAsync(string stream, int count)
     {
         using CancellationTokenSource patience = new(Mesh.Patience);
         while (true)
@@ -94,7 +102,6 @@ internal sealed class RunningService : IAsyncDisposable
             IReadOnlyList<object> events = await ReadAsync(stream);
             if (events.Count >= count)
             {
-                Assert.Equal(count, events.Count);
                 return events;
             }
 
