@@ -34,6 +34,13 @@ public sealed partial class TopologyTests
         Assert.True(Domain().Matches(text).Select(match => match.Groups[1].Value).Distinct().Count() >= 3);
     }
 
+    [Fact]
+    public void the_gateway_s_secret_is_given_to_the_gateway_and_the_services_behind_it_and_to_no_agent()
+    {
+        IEnumerable<string> blocks = Tree.Read("tye.yaml").Split("\n- name: ").Where(block => block.Contains("\n  - SpecMesh__GatewayKey\n", StringComparison.Ordinal));
+        Assert.Equal(["gateway", "placement", "replication-policy"], blocks.Select(block => block[..block.IndexOf('\n', StringComparison.Ordinal)]).Order(StringComparer.Ordinal));
+    }
+
     private static IReadOnlyList<(string Name, string Project)> Services() =>
         [.. Service().Matches(Tree.Read("tye.yaml")).Select(match => (match.Groups[1].Value, match.Groups[2].Value))];
 

@@ -12,11 +12,14 @@ public sealed class UpTests
     {
         await using UpProcess up = UpProcess.Start(
             ("gateway", "ready", "  env:\n  - SpecMesh__ApiKeys__0__Key\n  - name: BACK\n    value: http://${service:back:host}:${service:back:port}\n"),
-            ("back", "ready", ""));
+            ("back", "ready", "  env:\n  - SpecMesh__GatewayKey\n"));
         await up.UntilAsync(Up);
 
         UpFile file = UpFile.Read(Path.Combine(up.State, "up.json"))!;
         Assert.Equal(up.Pid, file.Pid);
+        string gatewayKey = (await File.ReadAllTextAsync(Path.Combine(up.State, "gateway-key"))).Trim();
+        Assert.Equal(gatewayKey, await up.AskAsync("back", "/environment/SpecMesh__GatewayKey"));
+        Assert.Equal(UnixFileMode.UserRead | UnixFileMode.UserWrite, File.GetUnixFileMode(Path.Combine(up.State, "gateway-key")));
         Assert.Equal(file.Services["gateway"], file.Gateway);
         Assert.Equal(file.Services["back"], await up.AskAsync("gateway", "/environment/BACK"));
         string key = (await File.ReadAllTextAsync(file.ApiKeyFile)).Trim();
@@ -33,6 +36,7 @@ public sealed class UpTests
         Assert.DoesNotContain(children, ProcessTable.IsRunning);
         Assert.False(File.Exists(Path.Combine(up.State, "up.json")));
         Assert.DoesNotContain(key, up.Output, StringComparison.Ordinal);
+        Assert.DoesNotContain(gatewayKey, up.Output, StringComparison.Ordinal);
         Assert.DoesNotContain("left behind", up.Output, StringComparison.Ordinal);
     }
 

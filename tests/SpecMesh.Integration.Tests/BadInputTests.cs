@@ -115,6 +115,20 @@ public sealed class BadInputTests(RunningSystemFixture system)
     }
 
     [ServersFact]
+    public async Task a_caller_that_goes_around_the_gateway_is_answered_by_no_service_behind_it()
+    {
+        using HttpClient stranger = new();
+        stranger.DefaultRequestHeaders.Add("X-SpecMesh-Client", "operator");
+        foreach (string address in (string[])[system.Up.Services["replication-policy"] + "/v1/vms", system.Up.Services["placement"] + "/v1/hosts"])
+        {
+            Assert.Equal(HttpStatusCode.Unauthorized, (await stranger.GetAsync(address)).StatusCode);
+        }
+
+        using HttpResponseMessage submitted = await stranger.PostAsync(system.Up.Services["replication-policy"] + "/v1/operations", new StringContent("{}"));
+        Assert.Equal(HttpStatusCode.Unauthorized, submitted.StatusCode);
+    }
+
+    [ServersFact]
     public async Task the_lists_and_the_metrics_answer()
     {
         string hosts = await system.Gateway.GetStringAsync("/v1/hosts");

@@ -1,5 +1,4 @@
 using Microsoft.AspNetCore.Builder;
-using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
 using SpecMesh.Contracts;
@@ -12,6 +11,9 @@ namespace SpecMesh.Services.Tests;
 /// <summary>A service on the embedded bus with a store of its own, and a queue beside it that hears what the service publishes.</summary>
 internal sealed class RunningService : IAsyncDisposable
 {
+    /// <summary>What the service knows the gateway by, unless a test sets another one.</summary>
+    public const string GatewayKey = "gateway-proof-0123456789";
+
     private readonly WebApplication app;
     private readonly TemporaryFolder folder;
 
@@ -24,6 +26,8 @@ internal sealed class RunningService : IAsyncDisposable
 
     public Uri Url { get; }
 
+    public IServiceProvider Services => app.Services;
+
     public MessageBus Bus => app.Services.GetRequiredService<MessageBus>();
 
     public IEventStore Store => app.Services.GetRequiredService<IEventStore>();
@@ -31,19 +35,25 @@ internal sealed class RunningService : IAsyncDisposable
     /// <param name="configure">Adds the service, and handlers of the test's own queue <c>probe</c>.</param>
     /// <param name="map">Maps the service's HTTP side.</param>
     /// <param name="recorded">What the store holds before the service starts.</param>
+    /// <param name="service">Its name, and that of its outbox.</param>
     /// <param name="settings">Settings of the service.</param>
     public static async Task<RunningService> StartAsync(
         Action<MeshBuilder> configure,
         Action<WebApplication>? map = null,
         IReadOnlyList<(string Stream, object[] Events)>? recorded = null,
+        string service = "tested",
         params (string Key, string Value)[] settings)
     {
         TemporaryFolder folder = new();
         WebApplicationBuilder builder = WebApplication.CreateBuilder(new WebApplicationOptions { EnvironmentName = "Production" });
-        builder.Configuration.AddInMemoryCollection(settings.Append(("urls", "http://127.0.0.1:0")).Append(("SpecMesh:Store", folder.Store)).Append(("SpecMesh:Bus", "memory"))
-            .Select(pair => KeyValuePair.Create(pair.Item1, (string?)pair.Item2)));
+        foreach ((string key, string value) in settings.Prepend(("SpecMesh:GatewayKey", GatewayKey)).Prepend(("SpecMesh:Bus", "memory")).Prepend(("SpecMesh:Store", folder.Store)))
+        {
+            builder.Configuration[key] = value;
+        }
+
+        builder.Configuration["urls"] = "http://127.0.0.1:0";
         builder.Logging.ClearProviders();
-        configure(builder.AddSpecMesh("tested", ContractCatalogue.All, ContractJson.Options));
+        configure(builder.AddSpecMesh(service, ContractCatalogue.All, ContractJson.Options));
         WebApplication app = builder.Build();
         app.MapSpecMesh();
         map?.Invoke(app);
@@ -58,6 +68,15 @@ internal sealed class RunningService : IAsyncDisposable
         return new RunningService(app, folder);
     }
 
+    /// <summary>A client that calls as the gateway does for one of its clients.</summary>
+    public HttpClient NewClient(string client = "alice")
+    {
+        HttpClient http = new() { BaseAddress = Url, Timeout = Mesh.Patience };
+        http.DefaultRequestHeaders.Add("X-SpecMesh-Gateway", GatewayKey);
+        http.DefaultRequestHeaders.Add("X-SpecMesh-Client", client);
+        return http;
+    }
+
     /// <summary>Appends to event streams, as another service would.</summary>
     public Task RecordAsync(params (string Stream, object[] Events)[] appended) => RecordAsync(Store, appended);
 
@@ -65,8 +84,16 @@ internal sealed class RunningService : IAsyncDisposable
     public async Task<IReadOnlyList<object>> ReadAsync(string stream) =>
         [.. (await Store.ReadStreamAsync(stream, 0, 1000, CancellationToken.None)).Select(stored => stored.Data)];
 
-    /// <summary>Records of an event stream once there are as many.</summary>
+    /// <summary>Records of an event stream once there are as many, and no more.</summary>
     public async Task<IReadOnlyList<object>> ReadAsync(string stream, int count)
+    {
+        IReadOnlyList<object> events = await ReadAtLeastAsync(stream, count);
+        Assert.Equal(count, events.Count);
+        return events;
+    }
+
+    /// <summary>Records of an event stream once there are as many.</summary>
+    public async Task<IReadOnlyList<object>> ReadAtLeastAsync(string stream, int count)
     {
         using CancellationTokenSource patience = new(Mesh.Patience);
         while (true)
@@ -75,7 +102,6 @@ internal sealed class RunningService : IAsyncDisposable
             IReadOnlyList<object> events = await ReadAsync(stream);
             if (events.Count >= count)
             {
-                Assert.Equal(count, events.Count);
                 return events;
             }
 

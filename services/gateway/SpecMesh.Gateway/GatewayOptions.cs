@@ -1,5 +1,6 @@
 using System.Text.RegularExpressions;
 using Microsoft.Extensions.Options;
+using SpecMesh.Hosting;
 
 namespace SpecMesh.Gateway;
 
@@ -43,6 +44,9 @@ public sealed partial record GatewayOptions
     /// <summary>Where placement listens: <c>http://host:port</c>.</summary>
     public string PlacementUrl { get; init; } = string.Empty;
 
+    /// <summary>Secret that the services know the gateway by, 16 to 256 visible ASCII characters; theirs is the same.</summary>
+    public string GatewayKey { get; init; } = string.Empty;
+
     /// <summary>True: the services speak HTTP/2 without TLS (h2c) or with it; false: HTTP/1.1, or what TLS negotiates.</summary>
     public bool UpstreamHttp2 { get; init; }
 
@@ -63,6 +67,11 @@ public sealed partial record GatewayOptions
         List<string> errors = [.. options.KeyErrors()];
         RequireUrl(errors, nameof(ReplicationPolicyUrl), options.ReplicationPolicyUrl);
         RequireUrl(errors, nameof(PlacementUrl), options.PlacementUrl);
+        if (GatewayCredential.ErrorOf(configuration) is { } error)
+        {
+            errors.Add(error);
+        }
+
         RequireRange(errors, "RateLimit:Requests", options.RateLimit.Requests, 1_000_000);
         RequireRange(errors, "RateLimit:WindowSeconds", options.RateLimit.WindowSeconds, 86_400);
         RequireRange(errors, nameof(MaxBodyBytes), options.MaxBodyBytes, 16 << 20);

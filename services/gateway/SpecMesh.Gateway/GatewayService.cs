@@ -31,7 +31,7 @@ public static class GatewayService
         builder.Services.AddRequestRate(options);
         builder.Services.AddAuthentication(ApiKeyAuthentication.SchemeName).AddScheme<AuthenticationSchemeOptions, ApiKeyAuthentication>(ApiKeyAuthentication.SchemeName, null);
         builder.Services.AddAuthorizationBuilder().SetFallbackPolicy(new AuthorizationPolicyBuilder().RequireAssertion(MayCall).Build());
-        builder.Services.AddReverseProxy().LoadFromMemory(PublicRoutes.Routes(), PublicRoutes.Clusters(options)).AddTransforms(ClientHeader.Add).AddTransforms(Problems.FillEmptyRefusals);
+        builder.Services.AddReverseProxy().LoadFromMemory(PublicRoutes.Routes(), PublicRoutes.Clusters(options)).AddTransforms(route => ClientHeader.Add(route, options.GatewayKey)).AddTransforms(Problems.FillEmptyRefusals);
         return builder;
     }
 

@@ -6,6 +6,7 @@ namespace SpecMesh.Hosting;
 public sealed class HandlerContext
 {
     private readonly UnitOfWork? work;
+    private readonly List<Action> afterCommit = [];
 
     internal HandlerContext(UnitOfWork? work, DateTimeOffset now, Guid messageId, IServiceProvider services)
     {
@@ -19,6 +20,9 @@ public sealed class HandlerContext
     /// <exception cref="InvalidOperationException">The handler was registered with <see cref="EndpointBuilder.Receive{T}"/>, which has no store.</exception>
     public UnitOfWork Work => work ?? throw new InvalidOperationException("This handler has no event store: register it with Handle instead of Receive.");
 
+    /// <summary>Does something once the work is durable, such as counting or logging it. An attempt that is repeated after a lost race does it the last time only.</summary>
+    public void AfterCommit(Action action) => afterCommit.Add(action);
+
     /// <summary>The time of this attempt: decisions take it from here.</summary>
     public DateTimeOffset Now { get; }
 
@@ -27,4 +31,7 @@ public sealed class HandlerContext
 
     /// <summary>Services of this attempt's scope.</summary>
     public IServiceProvider Services { get; }
+
+    /// <summary>Called by whoever has committed the work.</summary>
+    internal void Committed() => afterCommit.ForEach(action => action());
 }

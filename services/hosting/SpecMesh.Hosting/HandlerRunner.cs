@@ -1,6 +1,3 @@
-using System.Data.Common;
-using System.Net.Sockets;
-using Microsoft.Data.Sqlite;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Options;
@@ -27,8 +24,6 @@ internal sealed class HandlerRunner(
     IEventStore? store = null)
 {
     private const int DirectStoreAttempts = 4;
-    private const int SqliteBusy = 5;
-    private const int SqliteLocked = 6;
 
     /// <summary>A unit of work for the service.</summary>
     public UnitOfWork NewWork(string service) =>
@@ -45,6 +40,7 @@ internal sealed class HandlerRunner(
                 HandlerContext context = NewContext(what, scope.ServiceProvider);
                 await handler(context, token);
                 await context.Work.CommitAsync(checkpoint, token);
+                context.Committed();
             },
             cancellationToken);
     }
@@ -89,7 +85,7 @@ internal sealed class HandlerRunner(
                 metrics.Retried(what, "conflict");
                 Log.Conflict(logger, what.Endpoint, what.MessageId, conflicts);
             }
-            catch (Exception exception) when (IsOutage(exception))
+            catch (Exception exception) when (StoreOutage.Is(exception))
             {
                 if (++outages >= DirectStoreAttempts && !what.WaitForStore)
                 {
@@ -105,14 +101,6 @@ internal sealed class HandlerRunner(
     }
 
     private static bool IsConflict(Exception exception) => exception is ConcurrencyException;
-
-    /// <summary>True for errors of the store, or of the way to it, that may be over at the next attempt.</summary>
-    internal static bool IsOutage(Exception exception) => exception switch
-    {
-        SqliteException sqlite => sqlite.SqliteErrorCode is SqliteBusy or SqliteLocked,
-        DbException database => database.IsTransient || database.InnerException is SocketException or IOException or TimeoutException,
-        _ => false,
-    };
 }
 
 /// <summary>The event store cannot be reached now: the caller of a direct call should come again later (HTTP 503). Nothing is known to have been done.</summary>

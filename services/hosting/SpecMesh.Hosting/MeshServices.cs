@@ -17,6 +17,9 @@ internal static class MeshServices
         services.AddSingleton(registry);
         services.AddOptions<SpecMeshOptions>().BindConfiguration(SpecMeshOptions.Section).ValidateOnStart();
         services.AddSingleton<IValidateOptions<SpecMeshOptions>, SpecMeshOptionsValidator>();
+        services.AddOptions<GatewayAccessOptions>().BindConfiguration(SpecMeshOptions.Section).ValidateOnStart();
+        services.AddSingleton<IValidateOptions<GatewayAccessOptions>, GatewayAccessValidator>();
+        services.AddSingleton<GatewayDoor>();
         services.Configure<HostOptions>(host => host.ShutdownTimeout = TimeSpan.FromSeconds(options.StopSeconds + 5));
         services.TryAddSingleton(TimeProvider.System);
         services.AddSingleton(provider => provider.GetRequiredService<MeshRegistry>().Types());

@@ -22,6 +22,7 @@ internal sealed class HostsView(TimeProvider time) : IDisposable
     private readonly Lock gate = new();
     private readonly SemaphoreSlim building = new(1, 1);
     private readonly Dictionary<string, HeardBeat> beats = new(StringComparer.Ordinal);
+    private readonly Dictionary<string, GuestSightings> sightings = new(StringComparer.Ordinal);
     private ImmutableSortedDictionary<string, Loaded<HostState>> hosts = ImmutableSortedDictionary.Create<string, Loaded<HostState>>(StringComparer.Ordinal);
     private ImmutableDictionary<string, Loaded<HealthState>> health = ImmutableDictionary.Create<string, Loaded<HealthState>>(StringComparer.Ordinal);
     private volatile bool built;
@@ -68,6 +69,15 @@ internal sealed class HostsView(TimeProvider time) : IDisposable
                 Loaded<HealthState> before = health.GetValueOrDefault(hostId) ?? new Loaded<HealthState>(HealthState.Unknown(hostId), 0);
                 health = health.SetItem(hostId, Next(before, stored, HealthState.Evolve));
             }
+            else if (stored.StreamId.StartsWith(EventStreams.VmPrefix, StringComparison.Ordinal))
+            {
+                // An operation began or ended: what beats said of the machine before is no longer about the machine as it is.
+                string vmId = stored.StreamId[EventStreams.VmPrefix.Length..];
+                foreach (string hostId in sightings.Where(pair => pair.Value.Beats.ContainsKey(vmId)).Select(pair => pair.Key).ToList())
+                {
+                    sightings[hostId] = sightings[hostId].Forget(vmId);
+                }
+            }
         }
     }
 
@@ -104,11 +114,17 @@ internal sealed class HostsView(TimeProvider time) : IDisposable
     }
 
     /// <summary>Remembers a beat.</summary>
-    public void Heard(HostHeartbeat beat)
+    /// <returns>Machines whose allocation on the host has differed from what its agent says for so long that it is to be decided about.</returns>
+    public IReadOnlyList<string> Heard(HostHeartbeat beat, DateTimeOffset now)
     {
         lock (gate)
         {
             beats[beat.HostId] = new HeardBeat(beat, time.GetTimestamp());
+            HostState host = hosts.GetValueOrDefault(beat.HostId)?.State ?? HostState.Unknown(beat.HostId);
+            GuestSightings before = sightings.GetValueOrDefault(beat.HostId) ?? GuestSightings.None;
+            GuestSightings after = before.Hear(host, beat, now);
+            sightings[beat.HostId] = after;
+            return ReferenceEquals(before, after) ? [] : [.. after.Due];
         }
     }
 

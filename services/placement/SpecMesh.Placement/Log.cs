@@ -22,4 +22,10 @@ internal static partial class Log
 
     [LoggerMessage(3005, LogLevel.Warning, "Maintenance of the unknown host {HostId}, asked by {RequestedBy}, is passed over")]
     public static partial void MaintenanceOfUnknownHost(ILogger logger, string hostId, string? requestedBy);
+
+    [LoggerMessage(3006, LogLevel.Warning, "{VmId} is gone from {HostId}, whose agent has not listed it for {Beats} beats: its memory is free again")]
+    public static partial void GuestGone(ILogger logger, string vmId, string hostId, int beats);
+
+    [LoggerMessage(3007, LogLevel.Warning, "{VmId} runs on {HostId}, which owns it, and was not allocated there for {Beats} beats: {MemoryBytes} bytes are taken")]
+    public static partial void GuestFound(ILogger logger, string vmId, string hostId, int beats, long memoryBytes);
 }

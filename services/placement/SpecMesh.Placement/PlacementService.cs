@@ -24,5 +24,6 @@ public static class PlacementService
             .Handle<SetHostMaintenance>(Maintenance.HandleAsync));
     }
 
-    public static void MapPlacement(this IEndpointRouteBuilder endpoints) => endpoints.MapGet("/v1/hosts", ListedHosts.Get);
+    /// <summary>The HTTP side, for the gateway alone.</summary>
+    public static void MapPlacement(this IEndpointRouteBuilder endpoints) => endpoints.MapBehindGateway().MapGet("/v1/hosts", ListedHosts.Get);
 }

@@ -46,10 +46,9 @@ internal static class PlacementWork
         return (await context.Work.LoadAsync(EventStreams.OfOperation(operationId), OperationFacts.Unknown(operationId), OperationFacts.Evolve, cancellationToken)).State;
     }
 
-    /// <summary>Host that owns a machine now; null when none does. The event stream belongs to replication-policy and is only read here.</summary>
-    public static async Task<string?> LoadOwnerAsync(this HandlerContext context, string vmId, CancellationToken cancellationToken) =>
-        (await context.Work.LoadAsync<string?>(
-            EventStreams.OfVm(vmId), (string?)null, (owner, stored) => stored is OwnershipTransferred transferred ? transferred.HostId : owner, cancellationToken)).State;
+    /// <summary>What is recorded of a machine. Its event stream belongs to replication-policy and is only read here.</summary>
+    public static async Task<MachineFacts> LoadMachineAsync(this HandlerContext context, string vmId, CancellationToken cancellationToken) =>
+        (await context.Work.LoadAsync(EventStreams.OfVm(vmId), MachineFacts.Unknown(vmId), MachineFacts.Evolve, cancellationToken)).State;
 
     /// <summary>Puts a decision into the unit of work: all hosts' events and all messages are committed together.</summary>
     /// <param name="context">The message's context.</param>

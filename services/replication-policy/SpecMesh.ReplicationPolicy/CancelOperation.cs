@@ -11,8 +11,7 @@ public static class CancelOperation
 
     private static async Task<IResult> HandleAsync(Guid id, HttpContext http, SagaRunner<SpecOpState> operations, CancellationToken cancellationToken)
     {
-        string client = http.Request.Headers["X-SpecMesh-Client"].ToString();
-        SpecOpState state = await operations.HandleAndReadAsync(new CancelSpecOp(id, client.Length == 0 ? null : client), cancellationToken);
+        SpecOpState state = await operations.HandleAndReadAsync(new CancelSpecOp(id, GatewayCredential.ClientOf(http.Request)), cancellationToken);
         return state.Accepted is null && state.Refused is null
             ? SubmitOperation.Problem(StatusCodes.Status404NotFound, "id", new Reason("unknown-operation", $"There is no operation {id}."))
             : Results.Json(Views.Of(state), ContractJson.Options, statusCode: StatusCodes.Status202Accepted);

@@ -7,7 +7,8 @@ namespace SpecMesh.ReplicationPolicy;
 
 /// <summary>
 /// <c>GET /v1/operations/{id}/events</c>: the operation's event stream as server-sent events (WHATWG HTML, section 9.2), from the beginning or after <c>Last-Event-ID</c>,
-/// until the operation is settled. <c>id</c> is the version, <c>event</c> the alias, <c>data</c> the record.
+/// until the operation is settled. <c>id</c> is the version, <c>event</c> the alias, <c>data</c> the record. A reader that comes back after the last of them gets 204, which
+/// ends its coming back.
 /// </summary>
 public static class OperationEvents
 {
@@ -23,14 +24,22 @@ public static class OperationEvents
         long version = 0;
         if (last.Length > 0 && !long.TryParse(last, NumberStyles.None, CultureInfo.InvariantCulture, out version))
         {
-            await SubmitOperation.Problem(StatusCodes.Status400BadRequest, "Last-Event-ID", new Reason("invalid", "The last event's id is a version: a number.")).ExecuteAsync(http);
+            await NoSuchEvent().ExecuteAsync(http);
             return;
         }
 
         string stream = EventStreams.OfOperation(id);
-        if ((await store.ReadStreamAsync(stream, 0, 1, http.RequestAborted)).Count == 0)
+        IReadOnlyList<StoredEvent> from = await store.ReadStreamAsync(stream, Math.Max(0, version - 1), 2, http.RequestAborted);
+        if (from.Count == 0)
         {
-            await ReadOperations.NotFound(id).ExecuteAsync(http);
+            bool known = version > 0 && (await store.ReadStreamAsync(stream, 0, 1, http.RequestAborted)).Count > 0;
+            await (known ? NoSuchEvent() : ReadOperations.NotFound(id)).ExecuteAsync(http);
+            return;
+        }
+
+        if (version > 0 && from.Count == 1 && IsLast(from[0]))
+        {
+            http.Response.StatusCode = StatusCodes.Status204NoContent;
             return;
         }
 
@@ -61,11 +70,12 @@ public static class OperationEvents
                 version = stored.Version;
                 string data = stored.Data is JsonElement raw ? raw.GetRawText() : types.Write(stored.Data);
                 await response.WriteAsync($"id: {version.ToString(CultureInfo.InvariantCulture)}\nevent: {stored.Alias}\ndata: {data}\n\n", cancellationToken);
-                if (stored.Data is SpecOpSettled or SpecOpRefused)
-                {
-                    await response.Body.FlushAsync(cancellationToken);
-                    return;
-                }
+            }
+
+            if (page.Count is > 0 and < PageSize && IsLast(page[^1]))
+            {
+                await response.Body.FlushAsync(cancellationToken);
+                return;
             }
 
             if (page.Count > 0 || time.GetElapsedTime(written) > KeepAlive)
@@ -81,4 +91,10 @@ public static class OperationEvents
             }
         }
     }
+
+    /// <summary>True when nothing follows for now. A refused request may still be accepted under the same id, so a refusal is the end only where it stands last.</summary>
+    private static bool IsLast(StoredEvent stored) => stored.Data is SpecOpSettled or SpecOpRefused;
+
+    private static IResult NoSuchEvent() => SubmitOperation.Problem(
+        StatusCodes.Status400BadRequest, "Last-Event-ID", new Reason("invalid", "The last event's id is the version of one of the operation's events."));
 }

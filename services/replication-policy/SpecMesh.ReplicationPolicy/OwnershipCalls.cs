@@ -26,34 +26,51 @@ public static class OwnershipCalls
     public static void MapOwnership(this IEndpointRouteBuilder app)
     {
         RouteGroupBuilder group = app.MapGroup("/ownership/{vmId}");
-        group.AddEndpointFilter(AuthenticateAsync);
+        ((IEndpointConventionBuilder)group).Add(endpoint =>
+        {
+            // Around the endpoint and not a filter in it: a filter runs only after the body was read, and a stranger's body is not read.
+            RequestDelegate next = endpoint.RequestDelegate ?? throw new InvalidOperationException($"{endpoint.DisplayName} has nothing to guard.");
+            endpoint.RequestDelegate = http => AuthenticateAsync(http, next);
+        });
         group.MapGet("", (string vmId, Ownership ownership, CancellationToken token) => ownership.ReadAsync(vmId, token));
         group.MapPost("/transfer", (string vmId, TransferOwnership request, HttpContext http, Ownership ownership, CancellationToken token) =>
-            OnlyFor(http, request.HostId, () => ownership.TransferAsync(vmId, request, token)));
+            OnlyFor(http, request.HostId, ErrorOf(request), () => ownership.TransferAsync(vmId, request, token)));
         group.MapPost("/refuse", (string vmId, RefuseTransfer request, HttpContext http, Ownership ownership, CancellationToken token) =>
-            OnlyFor(http, request.HostId, () => ownership.RefuseAsync(vmId, request, token)));
+            OnlyFor(http, request.HostId, ErrorOf(request), () => ownership.RefuseAsync(vmId, request, token)));
     }
 
-    private static async Task<IResult> OnlyFor(HttpContext http, string hostId, Func<Task<OwnershipAnswer>> call) =>
-        http.Items[nameof(AgentCredential)] as string == hostId
-            ? Results.Json(await call(), ContractJson.Options)
-            : Results.Problem(statusCode: StatusCodes.Status403Forbidden, title: "An agent speaks for its own host only.", extensions: new Dictionary<string, object?> { ["field"] = "hostId" });
-
-    private static async ValueTask<object?> AuthenticateAsync(EndpointFilterInvocationContext context, EndpointFilterDelegate next)
+    private static async Task<IResult> OnlyFor(HttpContext http, string hostId, string? missing, Func<Task<OwnershipAnswer>> call)
     {
-        HttpContext http = context.HttpContext;
+        if (http.Items[nameof(AgentCredential)] as string != hostId)
+        {
+            return Problem(StatusCodes.Status403Forbidden, "hostId", "An agent speaks for its own host only.");
+        }
+
+        return missing is null ? Results.Json(await call(), ContractJson.Options) : Problem(StatusCodes.Status400BadRequest, missing, "The call leaves this out.");
+    }
+
+    /// <summary>What would be recorded for ever must be there; numbers that are left out are zero, which no open operation's version is.</summary>
+    private static string? ErrorOf(TransferOwnership request) => string.IsNullOrEmpty(request.Digest) ? "digest" : null;
+
+    private static string? ErrorOf(RefuseTransfer request) => request.Reason is { Code: not null, Detail: not null } ? null : "reason";
+
+    private static Task AuthenticateAsync(HttpContext http, RequestDelegate next)
+    {
         string key = http.RequestServices.GetRequiredService<IOptions<AgentAccessOptions>>().Value.ClusterKey;
         if (AgentCredential.HostOf(http.Request.Headers.Authorization.ToString(), key) is not { } hostId)
         {
-            return Results.Problem(statusCode: StatusCodes.Status401Unauthorized, title: "Only agents of this cluster may ask for ownership.");
+            return Problem(StatusCodes.Status401Unauthorized, "Authorization", "Only agents of this cluster may ask for ownership.").ExecuteAsync(http);
         }
 
         if (!SpecOpRules.IsName(http.GetRouteValue("vmId") as string))
         {
-            return Results.Problem(statusCode: StatusCodes.Status400BadRequest, title: "That is no name of a machine.", extensions: new Dictionary<string, object?> { ["field"] = "vmId" });
+            return Problem(StatusCodes.Status400BadRequest, "vmId", "That is no name of a machine.").ExecuteAsync(http);
         }
 
         http.Items[nameof(AgentCredential)] = hostId;
-        return await next(context);
+        return next(http);
     }
+
+    private static IResult Problem(int status, string field, string title) =>
+        Results.Problem(statusCode: status, title: title, extensions: new Dictionary<string, object?> { ["field"] = field });
 }

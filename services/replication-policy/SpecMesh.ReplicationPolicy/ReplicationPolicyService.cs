@@ -23,11 +23,12 @@ public static class ReplicationPolicyService
     {
         RouteGroupBuilder routes = app.MapGroup("");
         routes.AddEndpointFilter(StoreAway.AnswerAsync);
-        routes.MapSubmitOperation();
-        routes.MapCancelOperation();
-        routes.MapReadOperations();
-        routes.MapOperationEvents();
-        routes.MapReadVms();
+        RouteGroupBuilder forGateway = routes.MapBehindGateway();
+        forGateway.MapSubmitOperation();
+        forGateway.MapCancelOperation();
+        forGateway.MapReadOperations();
+        forGateway.MapOperationEvents();
+        forGateway.MapReadVms();
         routes.MapOwnership();
     }
 }

@@ -47,8 +47,11 @@ public static class SpecOpSaga
             context.Work.Send(effect.Message, effect.HostId is null ? null : HostQueue.Of(effect.HostId), effect.DueAt);
         }
 
-        OperationMetrics.Record(decision);
-        OperationLog.Record(context.Services, decision);
+        context.AfterCommit(() =>
+        {
+            OperationMetrics.Record(decision);
+            OperationLog.Record(context.Services, decision);
+        });
     }
 
     private static async Task<SpecOpFacts> FactsAsync(SpecOpState state, object message, UnitOfWork work, CancellationToken cancellationToken)

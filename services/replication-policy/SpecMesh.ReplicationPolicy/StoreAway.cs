@@ -1,4 +1,3 @@
-using System.Data.Common;
 using System.Globalization;
 using SpecMesh.Contracts;
 using SpecMesh.EventStore;
@@ -17,10 +16,17 @@ internal static class StoreAway
         {
             return await next(context);
         }
-        catch (Exception error) when (error is StoreUnavailableException or ConcurrencyException or CommitUnknownException or DbException { IsTransient: true })
+        catch (Exception error) when (error is ConcurrencyException || StoreOutage.Is(error))
         {
             HttpContext http = context.HttpContext;
             Log.StoreAway(http.RequestServices.GetRequiredService<ILogger<OperationDirectory>>(), http.Request.Path, error);
+            if (http.Response.HasStarted)
+            {
+                // Half an answer is out already. Only a broken connection tells that it is not all.
+                http.Abort();
+                return Results.Empty;
+            }
+
             http.Response.Headers.RetryAfter = RetrySeconds.ToString(CultureInfo.InvariantCulture);
             return SubmitOperation.Problem(StatusCodes.Status503ServiceUnavailable, "", new Reason("store-unavailable", "The event store cannot be reached now; ask again."));
         }

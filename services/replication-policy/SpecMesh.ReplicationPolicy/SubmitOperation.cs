@@ -2,6 +2,7 @@ using System.Security.Cryptography;
 using System.Text;
 using System.Text.Json;
 using System.Text.RegularExpressions;
+using Microsoft.AspNetCore.Http.Features;
 using SpecMesh.Contracts;
 using SpecMesh.Hosting;
 using SpecMesh.Speculation.SpecOps;
@@ -11,7 +12,6 @@ namespace SpecMesh.ReplicationPolicy;
 /// <summary><c>POST /v1/operations</c>: the same decision as for <see cref="SubmitSpecOp"/> from the bus; 202 means that it is durable.</summary>
 public static partial class SubmitOperation
 {
-    private const string ClientHeader = "X-SpecMesh-Client";
     private const string KeyHeader = "Idempotency-Key";
     private const int MaxBodyBytes = 1 << 20;
 
@@ -44,9 +44,9 @@ public static partial class SubmitOperation
             return Problem(StatusCodes.Status400BadRequest, "kind", new Reason("required", "Say what to do: PowerOn or Migrate."));
         }
 
-        string client = http.Request.Headers[ClientHeader].ToString();
+        string? client = GatewayCredential.ClientOf(http.Request);
         SubmitSpecOp request = new(
-            key.Length == 0 ? Guid.CreateVersion7() : IdOf(client, key),
+            key.Length == 0 ? Guid.CreateVersion7() : IdOf(client ?? "", key),
             body.Kind.Value,
             body.VmId ?? "",
             body.Sq,
@@ -55,7 +55,7 @@ public static partial class SubmitOperation
             body.TargetChoice,
             body.Manager,
             body.Vm,
-            client.Length == 0 ? null : client);
+            client);
         return Answer(http, request, await operations.HandleAndReadAsync(request, cancellationToken));
     }
 
@@ -92,6 +92,12 @@ public static partial class SubmitOperation
         if (!request.HasJsonContentType())
         {
             throw new BadHttpRequestException("The body must be application/json.", StatusCodes.Status415UnsupportedMediaType);
+        }
+
+        if (request.HttpContext.Features.Get<IHttpMaxRequestBodySizeFeature>() is { IsReadOnly: false } limit)
+        {
+            // For a body whose length is not told.
+            limit.MaxRequestBodySize = MaxBodyBytes;
         }
 
         return await JsonSerializer.DeserializeAsync<OperationRequest>(request.Body, ContractJson.Strict, cancellationToken);

@@ -28,6 +28,7 @@ public class GatewayStartTests
             ["SpecMesh:ApiKeys:2:Key"] = RunningGateway.Key,
             ["SpecMesh:ReplicationPolicyUrl"] = "localhost:5000",
             ["SpecMesh:PlacementUrl"] = "http://user:secret@localhost/path",
+            ["SpecMesh:GatewayKey"] = "a secret with spaces",
             ["SpecMesh:RateLimit:Requests"] = "0",
             ["SpecMesh:RateLimit:WindowSeconds"] = "100000",
             ["SpecMesh:MaxBodyBytes"] = "-1",
@@ -38,6 +39,7 @@ public class GatewayStartTests
         Assert.Equal(
             [
                 "SpecMesh:ApiKeys:0:Name", "SpecMesh:ApiKeys:1:Key", "SpecMesh:ApiKeys:2:Key", "SpecMesh:ReplicationPolicyUrl", "SpecMesh:PlacementUrl",
+                "SpecMesh:GatewayKey",
                 "SpecMesh:RateLimit:Requests", "SpecMesh:RateLimit:WindowSeconds", "SpecMesh:MaxBodyBytes", "SpecMesh:AnswerSeconds",
             ],
             settings);

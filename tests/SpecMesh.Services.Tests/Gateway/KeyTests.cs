@@ -75,6 +75,18 @@ public class KeyTests
         Assert.All(gateway.Arrived, arrived => Assert.Equal("alice", arrived.Headers["X-SpecMesh-Client"]));
     }
 
+    [Fact]
+    public async Task the_services_are_shown_the_gateway_s_own_secret_and_never_what_a_client_sends_for_it()
+    {
+        await using RunningGateway gateway = await RunningGateway.StartAsync();
+
+        await gateway.SendAsync(HttpMethod.Get, "/v1/hosts");
+        await gateway.SendAsync(HttpMethod.Get, "/v1/vms", RunningGateway.Key, null, ("X-SpecMesh-Gateway", "guess"), ("x-specmesh-gateway", "guess"), ("Connection", "X-SpecMesh-Gateway"));
+
+        Assert.Equal(2, gateway.Arrived.Count);
+        Assert.All(gateway.Arrived, arrived => Assert.Equal(RunningGateway.GatewayKey, arrived.Headers["X-SpecMesh-Gateway"]));
+    }
+
     [Theory]
     [InlineData("/health/live")]
     [InlineData("/health/ready")]

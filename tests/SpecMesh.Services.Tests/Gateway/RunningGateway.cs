@@ -18,6 +18,9 @@ internal sealed class RunningGateway : IAsyncDisposable
     public const string Key = "alice-secret-0123456789";
     public const string NeighbourKey = "bob-secret-0123456789";
 
+    /// <summary>What the services know the gateway by.</summary>
+    public const string GatewayKey = "gateway-proof-0123456789";
+
     private readonly WebApplication upstream;
     private readonly WebApplication gateway;
 
@@ -70,6 +73,7 @@ internal sealed class RunningGateway : IAsyncDisposable
         ["SpecMesh:ApiKeys:0:Key"] = Key,
         ["SpecMesh:ApiKeys:1:Name"] = "bob",
         ["SpecMesh:ApiKeys:1:Key"] = NeighbourKey,
+        ["SpecMesh:GatewayKey"] = GatewayKey,
         ["SpecMesh:ReplicationPolicyUrl"] = upstream,
         ["SpecMesh:PlacementUrl"] = upstream,
     };

@@ -8,6 +8,9 @@ internal sealed class FaultyStore(IEventStore inner) : IEventStore
     /// <summary>Runs before every commit; what it throws happens instead of the commit.</summary>
     public Action<Commit> BeforeCommit { get; set; } = _ => { };
 
+    /// <summary>Runs before every read of an event stream, with its name; what it throws happens instead of the read.</summary>
+    public Action<string> BeforeRead { get; set; } = _ => { };
+
     /// <summary>Runs after the messages were published and before they are removed; what it throws is a crash between the two.</summary>
     public Action<IReadOnlyList<OutboxMessage>> AfterPublish { get; set; } = _ => { };
 
@@ -19,8 +22,11 @@ internal sealed class FaultyStore(IEventStore inner) : IEventStore
         return inner.CommitAsync(commit, cancellationToken);
     }
 
-    public Task<IReadOnlyList<StoredEvent>> ReadStreamAsync(string streamId, long afterVersion, int limit, CancellationToken cancellationToken) =>
-        inner.ReadStreamAsync(streamId, afterVersion, limit, cancellationToken);
+    public Task<IReadOnlyList<StoredEvent>> ReadStreamAsync(string streamId, long afterVersion, int limit, CancellationToken cancellationToken)
+    {
+        BeforeRead(streamId);
+        return inner.ReadStreamAsync(streamId, afterVersion, limit, cancellationToken);
+    }
 
     public Task<EventPage> ReadAllAsync(long afterSequence, int limit, CancellationToken cancellationToken) => inner.ReadAllAsync(afterSequence, limit, cancellationToken);
 

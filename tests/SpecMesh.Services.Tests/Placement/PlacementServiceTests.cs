@@ -3,6 +3,7 @@ using SpecMesh.Contracts;
 using SpecMesh.Hosting;
 using SpecMesh.Placement;
 using SpecMesh.Services.Tests.Hosting;
+using SpecMesh.Speculation.Placement;
 
 namespace SpecMesh.Services.Tests.Placement;
 
@@ -200,6 +201,33 @@ public class PlacementServiceTests
         Assert.Equal(("h2", "pagemap-scan", "vm-b", null), (hosts[1].HostId, hosts[1].DirtyTracker, Assert.Single(hosts[1].Guests).VmId, hosts[1].Suspicion));
     }
 
+    [Fact]
+    public async Task memory_of_a_guest_that_its_agent_no_longer_lists_is_freed_and_what_an_open_operation_moves_is_not()
+    {
+        await using RunningService service = await StartAsync(
+            Host("h1", new VmAllocated("h1", "vm-b", Memory), new VmAllocated("h1", "vm-gone", Memory), new VmAllocated("h1", "vm-moving", Memory)),
+            Host("h2", new VmAllocated("h2", "vm-gone", Memory), new VmAllocated("h2", "vm-b", Memory)),
+            (EventStreams.OfVm("vm-moving"), [new OperationOpened("vm-moving", Operation, OperationKind.Migrate, 1)]));
+
+        await BeatAsync(service, "h1", GuestSightings.Patience * 2);
+
+        Assert.Equal(new VmDeallocated("h1", "vm-gone"), (await service.ReadAsync("host-h1", 5))[4]);
+        Assert.Equal(3, (await service.ReadAsync("host-h2")).Count);
+    }
+
+    [Fact]
+    public async Task a_machine_that_runs_on_its_owner_and_is_not_allocated_there_is_allocated()
+    {
+        await using RunningService service = await StartAsync(
+            Host("h1"), Host("h2"), (EventStreams.OfVm("vm-b"), [new OwnershipTransferred("vm-b", Operation, 0, "h1", 1, 0, "00")]));
+
+        await BeatAsync(service, "h2", GuestSightings.Patience);
+        await BeatAsync(service, "h1", GuestSightings.Patience);
+
+        Assert.Equal(new VmAllocated("h1", "vm-b", Memory), (await service.ReadAsync("host-h1", 2))[1]);
+        Assert.Single(await service.ReadAsync("host-h2"));
+    }
+
     private static DateTimeOffset InAnHour => DateTimeOffset.UtcNow.AddHours(1);
 
     private Task<RunningService> StartAsync(params (string Stream, object[] Events)[] recorded) => RunningService.StartAsync(
@@ -238,13 +266,24 @@ public class PlacementServiceTests
     private static HostHeartbeat Beat(string hostId, long memory) => new(
         hostId, $"rack-{hostId}", memory, "127.0.0.1:7000", "process", "pagemap-scan", [new HostedGuest("vm-b", GuestState.Running, Memory, null, null)], 1, DateTimeOffset.UtcNow);
 
+    /// <summary>Beats that list <c>vm-b</c>, each handled before the next one is sent: the list of hosts shows which beat was the last.</summary>
+    private static async Task BeatAsync(RunningService service, string hostId, int count)
+    {
+        for (int sequence = 1; sequence <= count; sequence++)
+        {
+            string endpoint = $"127.0.0.1:{7000 + sequence}";
+            await service.Bus.PublishAsync(Beat(hostId, 8 * Memory) with { Sequence = sequence, DataEndpoint = endpoint }, default);
+            await ListUntilAsync(service, list => list.Any(host => host.HostId == hostId && host.DataEndpoint == endpoint));
+        }
+    }
+
     private static (Guid OperationId, long MemoryBytes) ReservedIn(object stored) => stored is HostReserved reserved ? (reserved.OperationId, reserved.MemoryBytes) : default;
 
     private static (Guid OperationId, string? Code) ReleasedIn(object stored) => stored is ReservationReleased released ? (released.OperationId, released.Reason.Code) : default;
 
     private static async Task<HostView[]> ListUntilAsync(RunningService service, Func<HostView[], bool> complete)
     {
-        using HttpClient client = new() { BaseAddress = service.Url };
+        using HttpClient client = service.NewClient();
         using CancellationTokenSource patience = new(Mesh.Patience);
         while (true)
         {

@@ -77,6 +77,7 @@ public sealed class RunningSystem : IAsyncDisposable
         CheckBuilt();
         given["SPECMESH_STATE"] = options.State.Root;
         given["SpecMesh__ClusterKey"] = PrivateFiles.Secret(options.State.ClusterKeyFile);
+        given["SpecMesh__GatewayKey"] = PrivateFiles.Secret(options.State.GatewayKeyFile);
         given["SpecMesh__ApiKeys__0__Key"] = PrivateFiles.Secret(options.State.ApiKeyFile);
         IReadOnlyList<IReadOnlyList<TopologyService>> stages = options.Topology.Stages();
         foreach (TopologyService server in stages[0])

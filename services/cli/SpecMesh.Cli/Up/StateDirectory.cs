@@ -26,6 +26,9 @@ public sealed class StateDirectory : IDisposable
     /// <summary>Secret that agents show to replication-policy.</summary>
     public string ClusterKeyFile => Path.Combine(Root, "cluster-key");
 
+    /// <summary>Secret that the gateway shows to the services behind it.</summary>
+    public string GatewayKeyFile => Path.Combine(Root, "gateway-key");
+
     /// <summary>Secret that callers show to the gateway.</summary>
     public string ApiKeyFile => Path.Combine(Root, "api-key");
 

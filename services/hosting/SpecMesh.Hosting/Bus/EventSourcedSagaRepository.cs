@@ -59,7 +59,11 @@ internal sealed class EventSourcedSagaContext<TState, T>(ConsumeContext<T> conte
         return await CreateSagaConsumeContext(consumed, new EventSourcedSaga<TState> { CorrelationId = correlationId, State = state, Context = attempt }, SagaConsumeContextMode.Load);
     }
 
-    public Task Update(SagaConsumeContext<EventSourcedSaga<TState>> context) => context.Saga.Context.Work.CommitAsync(checkpoint: null, CancellationToken);
+    public async Task Update(SagaConsumeContext<EventSourcedSaga<TState>> context)
+    {
+        await context.Saga.Context.Work.CommitAsync(checkpoint: null, CancellationToken);
+        context.Saga.Context.Committed();
+    }
 
     public Task Save(SagaConsumeContext<EventSourcedSaga<TState>> context) => Update(context);
 

@@ -43,7 +43,7 @@ internal sealed class StoreStarter(
             state.SetOpen();
             return true;
         }
-        catch (Exception exception) when (HandlerRunner.IsOutage(exception))
+        catch (Exception exception) when (StoreOutage.Is(exception))
         {
             Log.StoreNotThereYet(logger, exception, address, attempt);
             return false;
