@@ -5,7 +5,7 @@ using SpecMesh.Hypervisors.Process;
 namespace SpecMesh.Cli.Demo;
 
 /// <summary>Looks for guests on all hosts from outside of their agents, by the hypervisors' own state and by the list of processes.</summary>
-internal sealed class HostInspection(IReadOnlyDictionary<string, string> stateOf)
+public sealed class HostInspection(IReadOnlyDictionary<string, string> stateOf)
 {
     /// <summary>The machine's guests on all hosts, whatever their state; every machine's when none is named.</summary>
     public async Task<IReadOnlyList<(string HostId, IGuest Guest)>> FindAsync(string? vmId, CancellationToken cancellationToken)

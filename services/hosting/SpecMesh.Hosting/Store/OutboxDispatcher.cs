@@ -87,7 +87,7 @@ internal sealed class OutboxDispatcher(
         {
             try
             {
-                await bus.DeliverAsync(message, cancellationToken);
+                await bus.DeliverAsync(message, cancellationToken).WaitAsync(cancellationToken);
                 return;
             }
             catch (Exception exception) when (MessageBus.IsPermanent(exception))
