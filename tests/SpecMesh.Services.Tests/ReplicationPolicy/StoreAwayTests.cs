@@ -79,7 +79,7 @@ public sealed class StoreAwayTests : IAsyncLifetime
 
         // An end that looked like the ordinary one would make the reader believe that the operation is over.
         await Assert.ThrowsAnyAsync<IOException>(() => reader.ReadToEndAsync().WaitAsync(Mesh.Patience));
-        Assert.Single(logged.Of(2004, id));
+        Assert.Single(await logged.UntilAsync(2004, id));
         Store.BeforeRead = _ => { };
         await policy.Service.RecordAsync((stream, [.. Given.Won(id, "vm-a").Skip(4), new SpecOpSettled(id, 0, null)]));
         Answer rest = await policy.Http.GetAnswerAsync($"/v1/operations/{id}/events", ("Last-Event-ID", "4"));
@@ -95,11 +95,11 @@ public sealed class StoreAwayTests : IAsyncLifetime
         Guid id = (await policy.Http.PostAsync(Body)).As<OperationAccepted>().OperationId;
 
         Assert.Single(await policy.Service.ReadAsync(EventStreams.OfOperation(id)));
-        Assert.Single(logged.Of(2000, id));
+        Assert.Single(await logged.UntilAsync(2000, id));
         left = 3;
         await policy.Service.Bus.PublishAsync(new CancelSpecOp(id), default);
         await policy.HearAsync<SpecOpSettled>(settled => settled.OperationId == id);
-        Assert.Single(logged.Of(2002, id));
+        Assert.Single(await logged.UntilAsync(2002, id));
     }
 
     private static TransferOwnership Transfer(Guid operation) => new(operation, 0, "h1", Given.Epoch, Given.OpenVersion, 0, "ab");
