@@ -81,15 +81,16 @@ public sealed class MigrationListener : IAsyncDisposable
     {
         listener.Dispose();
         await accepting;
+        // Sessions first: one that waits for the fate of a vote reads nothing, and would not notice that its connection is gone.
+        foreach (MigrationReceiver receiver in expected.Values)
+        {
+            await receiver.DisposeAsync();
+        }
+
         foreach ((Socket socket, TaskCompletionSource closed) in connections)
         {
             socket.Dispose();
             await closed.Task;
-        }
-
-        foreach (MigrationReceiver receiver in expected.Values)
-        {
-            await receiver.DisposeAsync();
         }
     }
 

@@ -187,6 +187,14 @@ public sealed class Agent : IAsyncDisposable
     /// <summary>True when a guest that lives here came by this replica's commit.</summary>
     internal bool HasWon(Guid operationId, int replica) => guests.Any(pair => pair.Value && pair.Key.Tag.OperationId == operationId && pair.Key.Tag.Replica == replica);
 
+    /// <summary>The time that one ownership call has.</summary>
+    internal static CancellationTokenSource LimitCall(CancellationToken cancellationToken)
+    {
+        CancellationTokenSource limit = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        limit.CancelAfter(IOwnershipLog.CallLimit);
+        return limit;
+    }
+
     /// <summary>Clears a vote. One that cannot be cleared is logged: an entry that the event stream has moved past decides nothing.</summary>
     internal void TryClearVote(string vmId, Guid operationId) => TryClear(() => Journal.ClearVote(vmId, operationId));
 

@@ -10,6 +10,9 @@ namespace SpecMesh.HostAgent;
 /// </summary>
 public interface IOwnershipLog
 {
+    /// <summary>How long an agent waits for a call before it counts as unanswered and is repeated.</summary>
+    static readonly TimeSpan CallLimit = TimeSpan.FromSeconds(2);
+
     /// <summary>Commits: makes the calling host the owner.</summary>
     Task<OwnershipAnswer> TransferAsync(string vmId, TransferOwnership request, CancellationToken cancellationToken);
 
@@ -23,9 +26,6 @@ public interface IOwnershipLog
 /// <summary>The direct calls to replication-policy, authenticated as this host.</summary>
 public sealed class HttpOwnershipLog(HttpClient http) : IOwnershipLog
 {
-    /// <summary>How long a call may take before it counts as unanswered and is repeated.</summary>
-    public static readonly TimeSpan CallLimit = TimeSpan.FromSeconds(2);
-
     public Task<OwnershipAnswer> TransferAsync(string vmId, TransferOwnership request, CancellationToken cancellationToken) =>
         PostAsync(vmId, "transfer", request, cancellationToken);
 
@@ -54,10 +54,10 @@ public static class HttpOwnershipLogRegistration
 {
     public static void AddHttpOwnershipLog(this IServiceCollection services, HostAgentOptions options)
     {
-        HttpClient http = new(new SocketsHttpHandler { PooledConnectionIdleTimeout = TimeSpan.FromMinutes(5), ConnectTimeout = HttpOwnershipLog.CallLimit })
+        HttpClient http = new(new SocketsHttpHandler { PooledConnectionIdleTimeout = TimeSpan.FromMinutes(5), ConnectTimeout = IOwnershipLog.CallLimit })
         {
             BaseAddress = options.ReplicationPolicyUrl ?? throw new InvalidOperationException("SpecMesh:ReplicationPolicyUrl is missing."),
-            Timeout = HttpOwnershipLog.CallLimit,
+            Timeout = IOwnershipLog.CallLimit,
         };
         http.DefaultRequestHeaders.Authorization = AuthenticationHeaderValue.Parse(AgentCredential.For(options.HostId, options.ClusterKey));
         services.AddSingleton<IOwnershipLog>(new HttpOwnershipLog(http));

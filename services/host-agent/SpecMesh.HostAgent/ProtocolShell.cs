@@ -123,14 +123,14 @@ public abstract class ProtocolShell<TInput> : IAsyncDisposable
         {
             do
             {
-                await AskAsync(async () => observed(await Agent.OwnershipLog.ReadAsync(VmId, Ended)), unanswered);
+                await AskAsync(async token => observed(await Agent.OwnershipLog.ReadAsync(VmId, token)), unanswered);
             }
             while (MustReadAgain());
         });
     }
 
     /// <summary>Appends, one append at a time: the protocol repeats what got no answer.</summary>
-    private protected void Append(Func<Task<TInput>> append, Func<string, TInput> unanswered)
+    private protected void Append(Func<CancellationToken, Task<TInput>> append, Func<string, TInput> unanswered)
     {
         lock (gate)
         {
@@ -169,11 +169,12 @@ public abstract class ProtocolShell<TInput> : IAsyncDisposable
     }
 
     /// <summary>Whatever goes wrong, the call counts as unanswered: it may or may not have happened.</summary>
-    private async Task AskAsync(Func<Task<TInput>> ask, Func<string, TInput> unanswered)
+    private async Task AskAsync(Func<CancellationToken, Task<TInput>> ask, Func<string, TInput> unanswered)
     {
         try
         {
-            Post(await ask());
+            using CancellationTokenSource limit = HostAgent.Agent.LimitCall(Ended);
+            Post(await ask(limit.Token));
         }
         catch (Exception error) when (!Ended.IsCancellationRequested)
         {

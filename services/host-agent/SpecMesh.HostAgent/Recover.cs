@@ -67,14 +67,15 @@ internal static class Recover
         string vmId = guest.Tag.VmId;
         try
         {
+            using CancellationTokenSource limit = Agent.LimitCall(cancellationToken);
             JournaledVote? vote = agent.Journal.ReadVote(vmId);
-            OwnershipView view = await agent.OwnershipLog.ReadAsync(vmId, cancellationToken);
+            OwnershipView view = await agent.OwnershipLog.ReadAsync(vmId, limit.Token);
             (RecoveryAction action, Reason reason) = Recovery.Decide(Describe(agent, guest, vote), view);
             if (action == RecoveryAction.RefuseFirst)
             {
                 Reason why = new("source-restarted", "The source's agent was restarted after its vote.");
                 RefuseTransfer refusal = new(vote!.OperationId, agent.Options.HostId, vote.Epoch, vote.OwnershipVersion, why);
-                view = (await agent.OwnershipLog.RefuseAsync(vmId, refusal, cancellationToken)).View;
+                view = (await agent.OwnershipLog.RefuseAsync(vmId, refusal, limit.Token)).View;
                 (action, reason) = Recovery.Decide(Describe(agent, guest, vote), view);
             }
 

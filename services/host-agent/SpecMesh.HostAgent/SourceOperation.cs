@@ -74,7 +74,7 @@ public sealed class SourceOperation : ProtocolShell<SourceInput>
             case SourceEffect.FinishReplica finish: RunFor(finish.Replica, "migration-stream-failed", () => FinishAsync(finish)); break;
             case SourceEffect.JournalVote vote: Run(() => JournalVote(vote)); break;
             case SourceEffect.SendVote vote: RunFor(vote.Replica, "migration-stream-failed", () => SendVoteAsync(vote)); break;
-            case SourceEffect.AppendRefusal refusal: Append(() => RefuseAsync(refusal), Unanswered); break;
+            case SourceEffect.AppendRefusal refusal: Append(token => RefuseAsync(refusal, token), Unanswered); break;
             case SourceEffect.ReadOwnership: Read(); break;
             case SourceEffect.ResumeGuest: RunUntilDone(ResumeAsync); break;
             case SourceEffect.CloseStream close: Run(() => streams.CloseAsync(close.Replica, close.Reason.Detail)); break;
@@ -101,8 +101,8 @@ public sealed class SourceOperation : ProtocolShell<SourceInput>
 
     private static SourceInput.OwnershipUnanswered Unanswered(string detail) => new(detail);
 
-    private async Task<SourceInput> RefuseAsync(SourceEffect.AppendRefusal refusal) => new SourceInput.RefusalAnswered(await Agent.OwnershipLog.RefuseAsync(
-        VmId, new RefuseTransfer(OperationId, Agent.Options.HostId, state.Epoch, refusal.OwnershipVersion, refusal.Reason), Ended));
+    private async Task<SourceInput> RefuseAsync(SourceEffect.AppendRefusal refusal, CancellationToken token) => new SourceInput.RefusalAnswered(await Agent.OwnershipLog.RefuseAsync(
+        VmId, new RefuseTransfer(OperationId, Agent.Options.HostId, state.Epoch, refusal.OwnershipVersion, refusal.Reason), token));
 
     private async Task OpenStreamAsync(ConnectReplica command)
     {

@@ -78,7 +78,7 @@ public sealed class TargetReplica : ProtocolShell<TargetInput>
         {
             case TargetEffect.Report report: Agent.Tell(report.Message, Command.Epoch); break;
             case TargetEffect.BuildShell build: Run(() => BuildShellAsync(build.Command)); break;
-            case TargetEffect.AppendTransfer append: Append(() => TransferAsync(append.Request), Unanswered); break;
+            case TargetEffect.AppendTransfer append: Append(token => TransferAsync(append.Request, token), Unanswered); break;
             case TargetEffect.ReadOwnership: Read(); break;
             case TargetEffect.StartGuest: Run(StartGuestAsync); break;
             case TargetEffect.TellSource tell: TellSource(tell); break;
@@ -92,8 +92,8 @@ public sealed class TargetReplica : ProtocolShell<TargetInput>
 
     private static TargetInput.OwnershipUnanswered Unanswered(string detail) => new(detail);
 
-    private async Task<TargetInput> TransferAsync(TransferOwnership commit) =>
-        new TargetInput.CommitAnswered(await Agent.OwnershipLog.TransferAsync(VmId, commit, Ended));
+    private async Task<TargetInput> TransferAsync(TransferOwnership commit, CancellationToken token) =>
+        new TargetInput.CommitAnswered(await Agent.OwnershipLog.TransferAsync(VmId, commit, token));
 
     private async Task BuildShellAsync(StartReplica command)
     {
