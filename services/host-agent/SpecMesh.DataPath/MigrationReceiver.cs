@@ -28,7 +28,7 @@ public sealed class MigrationReceiver : IAsyncDisposable
     private Action? close;
     private long bytesReceived;
 
-    internal MigrationReceiver(ReplicaIdentity identity, byte[] token, IGuestMemory memory, ReceiverFaults faults, TimeProvider time, Action<MigrationReceiver> forget, Action<ImageCompleted>? keep)
+    internal MigrationReceiver(ReplicaIdentity identity, byte[] token, IGuestMemory memory, ReceiverFaults faults, TimeProvider time, Action<MigrationReceiver> forget, Action<ImageCompleted>? keep = null)
     {
         if (identity.MemoryBytes != memory.PageCount * IGuestMemory.PageBytes)
         {

@@ -69,9 +69,11 @@ public sealed class ReportsTests
     private static async Task<IReadOnlyList<object>> SendAsync(IReadOnlyList<object> told, Func<object, bool> until, TimeProvider? time = null)
     {
         Seen<object> seen = new();
-        await using RunningService service = await RunningService.StartAsync(mesh => mesh.Endpoint("probe", endpoint => endpoint
-            .Receive<ReplicaRoundsReported>((message, _, _) => Add(seen, message))
-            .Receive<ReplicaCleaned>((message, _, _) => Add(seen, message))));
+        await using RunningService service = await RunningService.StartAsync(
+            mesh => mesh.Endpoint("probe", endpoint => endpoint
+                .Receive<ReplicaRoundsReported>((message, _, _) => Add(seen, message))
+                .Receive<ReplicaCleaned>((message, _, _) => Add(seen, message))),
+            settings: ("SpecMesh:Prefetch", "1"));
         SpecMesh.HostAgent.Reports reports = new(service.Bus, time ?? TimeProvider.System, NullLogger.Instance);
         foreach (object message in told)
         {
