@@ -185,6 +185,49 @@ public sealed class LoopbackTests
     }
 
     [Fact]
+    public async Task a_listener_ends_although_a_vote_is_open()
+    {
+        await using Race race = new(pages: 64);
+        Target target = await race.JoinAsync();
+        race.Suspend(0);
+        await target.Sender.FinishAsync(0, Race.Deadline());
+        await target.Sender.VoteAsync(3, 0, 7, Race.Deadline());
+        await target.NextAsync<VoteReceived>();
+
+        await race.Listener.DisposeAsync().AsTask().WaitAsync(Race.Patience);
+        Assert.Equal(ReceiverState.Ended, target.Receiver.State);
+    }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task an_image_is_kept_before_ready_leaves_or_the_migration_stream_ends(bool fails)
+    {
+        await using Race race = new(pages: 64);
+        List<ImageCompleted> kept = [];
+        Target target = await race.JoinAsync(keep: image =>
+        {
+            kept.Add(image);
+            if (fails)
+            {
+                throw new IOException("No space left on device.");
+            }
+        });
+        race.Suspend(0);
+        Task<ReadyResult> finish = target.Sender.FinishAsync(0, Race.Deadline());
+        if (fails)
+        {
+            MigrationException told = await Assert.ThrowsAsync<MigrationException>(() => finish);
+            Assert.Contains("No space left", told.Message, StringComparison.Ordinal);
+            Assert.Contains("could not be kept", (await target.NextAsync<MigrationFailed>()).Reason, StringComparison.Ordinal);
+        }
+        else
+        {
+            Assert.Equal(new ImageCompleted(0, (await finish).Digest), Assert.Single(kept));
+        }
+    }
+
+    [Fact]
     public async Task nothing_touches_the_image_while_a_vote_is_open()
     {
         await using Race race = new(pages: 64);

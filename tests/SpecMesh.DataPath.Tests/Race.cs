@@ -35,12 +35,12 @@ internal sealed class Race : IAsyncDisposable
     public static byte[] Token(ReplicaIdentity identity) => ReplicaToken.Derive(ClusterKey, identity);
 
     /// <summary>A target with a shell full of rubbish, and a sender connected to it.</summary>
-    public async Task<Target> JoinAsync(ReceiverFaults? faults = null, int chunkBytes = 64 * 1024)
+    public async Task<Target> JoinAsync(ReceiverFaults? faults = null, int chunkBytes = 64 * 1024, Action<ImageCompleted>? keep = null)
     {
         ReplicaIdentity identity = Identity(targets.Count);
         SimulatedGuest shell = new(Guest.PageCount);
         shell.Populate(1000 + targets.Count);
-        MigrationReceiver receiver = Listener.Expect(identity, Token(identity), shell, faults);
+        MigrationReceiver receiver = Listener.Expect(identity, Token(identity), shell, faults, keep);
         MigrationSender sender = await MigrationSender.ConnectAsync(
             new MigrationSenderOptions(Listener.Endpoint, identity, Token(identity), Owner, Guest, TimeProvider.System) { ChunkBytes = chunkBytes }, Deadline());
         Target target = new(sender, receiver, shell);

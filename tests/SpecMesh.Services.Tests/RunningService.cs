@@ -30,6 +30,10 @@ internal sealed class RunningService : IAsyncDisposable
 
     public MessageBus Bus => app.Services.GetRequiredService<MessageBus>();
 
+    public IServiceProvider Services => app.Services;
+
+    public EventTypes Types => app.Services.GetRequiredService<EventTypes>();
+
     public IEventStore Store => app.Services.GetRequiredService<IEventStore>();
 
     /// <param name="configure">Adds the service, and handlers of the test's own queue <c>probe</c>.</param>

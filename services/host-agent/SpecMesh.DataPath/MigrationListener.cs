@@ -66,10 +66,11 @@ public sealed class MigrationListener : IAsyncDisposable
     /// <param name="token">Its token, by <see cref="ReplicaToken.Derive"/>.</param>
     /// <param name="memory">The shell's memory. Its guest does not run before the owner has reported a commit.</param>
     /// <param name="faults">What a fault injector asked for; null for nothing.</param>
+    /// <param name="keep">Called on the session's thread when an image is whole and verified, before READY leaves; what it throws ends the migration stream instead.</param>
     /// <exception cref="InvalidOperationException">The replica has a session already.</exception>
-    public MigrationReceiver Expect(ReplicaIdentity identity, byte[] token, IGuestMemory memory, ReceiverFaults? faults = null)
+    public MigrationReceiver Expect(ReplicaIdentity identity, byte[] token, IGuestMemory memory, ReceiverFaults? faults = null, Action<ImageCompleted>? keep = null)
     {
-        MigrationReceiver receiver = new(identity, token, memory, faults ?? new ReceiverFaults(), time, Forget);
+        MigrationReceiver receiver = new(identity, token, memory, faults ?? new ReceiverFaults(), time, Forget, keep);
         return expected.TryAdd(identity.Key, receiver)
             ? receiver
             : throw new InvalidOperationException($"Replica {identity.Key.Replica} of operation {identity.Key.OperationId} has a session already.");
@@ -80,15 +81,16 @@ public sealed class MigrationListener : IAsyncDisposable
     {
         listener.Dispose();
         await accepting;
+        // Sessions first: one that waits for the fate of a vote reads nothing, and would not notice that its connection is gone.
+        foreach (MigrationReceiver receiver in expected.Values)
+        {
+            await receiver.DisposeAsync();
+        }
+
         foreach ((Socket socket, TaskCompletionSource closed) in connections)
         {
             socket.Dispose();
             await closed.Task;
-        }
-
-        foreach (MigrationReceiver receiver in expected.Values)
-        {
-            await receiver.DisposeAsync();
         }
     }
 

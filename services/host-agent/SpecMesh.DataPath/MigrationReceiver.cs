@@ -20,6 +20,7 @@ public sealed class MigrationReceiver : IAsyncDisposable
     private readonly ReceiverFaults faults;
     private readonly TimeProvider time;
     private readonly Action<MigrationReceiver> forget;
+    private readonly Action<ImageCompleted>? keep;
     private ReceiverState state;
     private Vote? openVote;
     private TaskCompletionSource? voteSettled;
@@ -27,7 +28,7 @@ public sealed class MigrationReceiver : IAsyncDisposable
     private Action? close;
     private long bytesReceived;
 
-    internal MigrationReceiver(ReplicaIdentity identity, byte[] token, IGuestMemory memory, ReceiverFaults faults, TimeProvider time, Action<MigrationReceiver> forget)
+    internal MigrationReceiver(ReplicaIdentity identity, byte[] token, IGuestMemory memory, ReceiverFaults faults, TimeProvider time, Action<MigrationReceiver> forget, Action<ImageCompleted>? keep = null)
     {
         if (identity.MemoryBytes != memory.PageCount * IGuestMemory.PageBytes)
         {
@@ -40,6 +41,7 @@ public sealed class MigrationReceiver : IAsyncDisposable
         this.faults = faults;
         this.time = time;
         this.forget = forget;
+        this.keep = keep;
     }
 
     /// <summary>Which replica this is.</summary>
@@ -164,6 +166,19 @@ public sealed class MigrationReceiver : IAsyncDisposable
         lock (gate)
         {
             state = state == ReceiverState.Ended ? ReceiverState.Ended : next;
+        }
+    }
+
+    /// <summary>Has the owner keep what says that the image is whole.</summary>
+    internal void Keep(ImageCompleted image)
+    {
+        try
+        {
+            keep?.Invoke(image);
+        }
+        catch (Exception failure)
+        {
+            throw new MigrationException(MigrationFault.MemoryFailed, $"The complete image could not be kept: {failure.Message}", failure);
         }
     }
 

@@ -98,8 +98,10 @@ internal sealed class ReceiverSession(MigrationReceiver receiver, RecordConnecti
         }
 
         incarnation = complete.Incarnation;
+        ImageCompleted completed = new(incarnation, ImageDigest.Format(image.Digest));
+        receiver.Keep(completed);
         receiver.Move(ReceiverState.Complete);
-        receiver.Emit(new ImageCompleted(incarnation, ImageDigest.Format(image.Digest)));
+        receiver.Emit(completed);
         byte[] body = new byte[Ready.Bytes];
         new Ready(receiver.Identity.Key.OperationId, receiver.Identity.Key.Replica, incarnation, image.Digest).Write(body);
         records.Write(RecordType.Ready, body);

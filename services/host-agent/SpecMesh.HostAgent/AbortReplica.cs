@@ -16,7 +16,7 @@ internal static class AbortReplicaHandler
         {
             source.Post(new SourceInput.Abort(command));
         }
-        else if (!agent.IsOwned(command.VmId, command.OperationId, command.Replica))
+        else if (!agent.HasWon(command.OperationId, command.Replica))
         {
             // The start command may still be on its way: it must find the replica ended.
             agent.MarkEnded(command.OperationId, command.Replica);

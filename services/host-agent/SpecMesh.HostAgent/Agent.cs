@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using System.Runtime.CompilerServices;
 using SpecMesh.Contracts;
 using SpecMesh.DataPath;
 using SpecMesh.Hosting;
@@ -9,17 +10,21 @@ namespace SpecMesh.HostAgent;
 
 /// <summary>
 /// One host's agent: the guests that its host owns, the operations that it is the source of, and the replicas that it is the target of. Commands reach it through the files
-/// named after them.
+/// named after them. Guests are told apart by their handles, never by the machine alone: a machine may leave and return while its past is still being cleaned up.
 /// </summary>
 public sealed class Agent : IAsyncDisposable
 {
-    private readonly ConcurrentDictionary<string, IGuest> owned = new(StringComparer.Ordinal);
+    private static readonly TimeSpan PublishLimit = TimeSpan.FromSeconds(2);
+    private readonly ConcurrentDictionary<IGuest, bool> guests = new();
     private readonly ConcurrentDictionary<Guid, SourceOperation> sources = new();
     private readonly ConcurrentDictionary<(Guid, int), TargetReplica> targets = new();
-    private readonly ConcurrentDictionary<string, Task> closing = new(StringComparer.Ordinal);
-    private readonly EndedReplicas endedReplicas = new();
+    private readonly ConcurrentDictionary<IAsyncDisposable, bool> closing = new();
+    private readonly ConditionalWeakTable<IGuest, SemaphoreSlim> dirtyLogs = [];
+    private readonly Latest<(Guid, int), bool> endedReplicas = new(10_000);
+    private readonly Latest<Guid, SourceReleased> released = new(1_000);
     private readonly Lock gate = new();
     private readonly MessageBus bus;
+    private bool disposed;
 
     public Agent(HostAgentOptions options, IHypervisor hypervisor, IOwnershipLog ownershipLog, MessageBus bus, TimeProvider time, ILogger<Agent> logger)
     {
@@ -60,23 +65,28 @@ public sealed class Agent : IAsyncDisposable
 
     internal Faults Faults { get; } = new();
 
-    /// <summary>The guests on this host, owned ones and shells.</summary>
+    /// <summary>The guests on this host: owned ones, shells, and those that wait for a word of the event stream.</summary>
     public IReadOnlyList<HostedGuest> Guests =>
     [
-        .. owned.Select(pair => Describe(pair.Key, pair.Value)),
-        .. targets.Values.Where(replica => !IsOwned(replica.Command.VmId, replica.Command.OperationId, replica.Command.Replica)).Select(replica => new HostedGuest(
-            replica.Command.VmId, GuestState.Paused, replica.Command.Vm.MemoryBytes, replica.Command.OperationId, replica.Command.Replica)),
+        .. guests.Keys.Select(Describe).OfType<HostedGuest>(),
+        .. targets.Values.Where(replica => !HasWon(replica.Command.OperationId, replica.Command.Replica)).Select(replica => new HostedGuest(
+            replica.VmId, GuestState.Paused, replica.Command.Vm.MemoryBytes, replica.OperationId, replica.Command.Replica)),
     ];
 
-    /// <summary>Guests that this host owns, for whoever verifies them in the same process.</summary>
-    public IGuest? Owned(string vmId) => owned.GetValueOrDefault(vmId);
+    /// <summary>Operations and replicas that this agent still has something to do for.</summary>
+    internal int Busy => sources.Count + targets.Count + closing.Count;
 
-    /// <summary>The target's side of a replica, made when it is new; null when the replica has ended here before.</summary>
+    /// <summary>The guest of a machine that this host owns: the one of the latest epoch, where an earlier one is still being destroyed.</summary>
+    public IGuest? Owned(string vmId) =>
+        guests.Where(pair => pair.Value && pair.Key.Tag.VmId == vmId && pair.Key.State is not null).Select(pair => pair.Key).MaxBy(guest => guest.Tag.Epoch);
+
+    /// <summary>The target's side of a replica, made when it is new; null when the replica is or was here.</summary>
     internal TargetReplica? StartTarget(StartReplica command)
     {
         lock (gate)
         {
-            if (endedReplicas.Contains(command.OperationId, command.Replica) || targets.ContainsKey((command.OperationId, command.Replica)))
+            ObjectDisposedException.ThrowIf(disposed, this);
+            if (HasEnded(command.OperationId, command.Replica) || targets.ContainsKey((command.OperationId, command.Replica)))
             {
                 return null;
             }
@@ -84,6 +94,16 @@ public sealed class Agent : IAsyncDisposable
             TargetReplica replica = new(this, command);
             targets[(command.OperationId, command.Replica)] = replica;
             return replica;
+        }
+    }
+
+    /// <summary>The target's side of a replica whose shell an earlier agent has left.</summary>
+    internal void TakeOver(TargetReplica replica, Action<TargetReplica> begin)
+    {
+        lock (gate)
+        {
+            targets[(replica.OperationId, replica.Command.Replica)] = replica;
+            begin(replica);
         }
     }
 
@@ -96,58 +116,98 @@ public sealed class Agent : IAsyncDisposable
     {
         lock (gate)
         {
-            if (!sources.TryGetValue(operationId, out SourceOperation? source))
+            ObjectDisposedException.ThrowIf(disposed, this);
+            if (sources.TryGetValue(operationId, out SourceOperation? source))
             {
-                source = new SourceOperation(this, new SourceState(operationId, vmId, Options.HostId, epoch, ownershipVersion), owned.GetValueOrDefault(vmId));
-                sources[operationId] = source;
+                return source;
             }
 
+            source = new SourceOperation(this, new SourceState(operationId, vmId, Options.HostId, epoch, ownershipVersion), Owned(vmId));
+            foreach (SourceOperation earlier in sources.Values.Where(other => other.VmId == vmId))
+            {
+                // It holds the guest's dirty log, and has perhaps not heard yet that it is over.
+                earlier.LookAgain();
+            }
+
+            sources[operationId] = source;
             return source;
         }
     }
 
+    /// <summary>True when the replica has ended here and must never start again.</summary>
+    internal bool HasEnded(Guid operationId, int replica) => endedReplicas.TryGet((operationId, replica), out _);
+
     /// <summary>A replica that this host must never start again.</summary>
-    internal void MarkEnded(Guid operationId, int replica)
+    internal void MarkEnded(Guid operationId, int replica) => endedReplicas.Add((operationId, replica), true);
+
+    /// <summary>What the source of an operation said when it let go; null when it has not, or long ago.</summary>
+    internal SourceReleased? ReleasedBefore(Guid operationId) => released.TryGet(operationId, out SourceReleased? said) ? said : null;
+
+    /// <summary>Reports to the operation. What a source says in the end is kept, because only the first word of it counts and may have to be repeated.</summary>
+    internal void Tell(object message, int epoch)
     {
-        lock (gate)
+        if (message is SourceReleased said)
         {
-            endedReplicas.Add(operationId, replica);
+            released.Add(said.OperationId, said);
         }
+
+        Reports.Tell(message, epoch);
     }
 
-    internal void Forget(SourceOperation source, Guid operationId, string vmId)
+    internal void Forget(SourceOperation source)
     {
-        sources.TryRemove(operationId, out _);
-        // From within its own mailbox: the mailbox ends after this step, so it cannot be waited for here.
-        closing[vmId] = Task.Run(async () => await source.DisposeAsync());
+        sources.TryRemove(source.OperationId, out _);
+        Close(source);
     }
-
-    /// <summary>Completes when no earlier operation holds the machine's dirty log any more.</summary>
-    internal Task DirtyLogFreeAsync(string vmId) => closing.GetValueOrDefault(vmId) ?? Task.CompletedTask;
 
     internal void Forget(TargetReplica replica)
     {
-        MarkEnded(replica.Command.OperationId, replica.Command.Replica);
-        targets.TryRemove((replica.Command.OperationId, replica.Command.Replica), out _);
-        _ = Task.Run(async () => await replica.DisposeAsync());
+        MarkEnded(replica.OperationId, replica.Command.Replica);
+        targets.TryRemove((replica.OperationId, replica.Command.Replica), out _);
+        Close(replica);
     }
 
-    internal void GuestOwned(string vmId, IGuest guest) => owned[vmId] = guest;
+    /// <summary>The right to a guest's one dirty log.</summary>
+    internal SemaphoreSlim DirtyLogOf(IGuest guest) => dirtyLogs.GetValue(guest, _ => new SemaphoreSlim(1, 1));
 
-    internal void GuestGone(string vmId, IGuest? guest)
+    /// <summary>The guest runs here because the event stream says so.</summary>
+    internal void GuestOwned(IGuest guest)
     {
-        if (guest is not null)
-        {
-            owned.TryRemove(KeyValuePair.Create(vmId, guest));
-        }
+        guests[guest] = true;
+        guest.Exited.ContinueWith(_ => CleanUpAsync(guest), TaskScheduler.Default);
     }
 
-    /// <summary>Publishes what may be lost: progress and heartbeats.</summary>
+    /// <summary>The guest is left as it is until the event stream says more. It counts as a guest of the host, and no command reaches it.</summary>
+    internal void GuestKept(IGuest guest) => guests.TryAdd(guest, false);
+
+    internal void GuestGone(IGuest guest) => guests.TryRemove(guest, out _);
+
+    internal bool Owns(IGuest guest) => guests.ContainsKey(guest);
+
+    /// <summary>True when a guest that lives here came by this replica's commit.</summary>
+    internal bool HasWon(Guid operationId, int replica) => guests.Any(pair => pair.Value && pair.Key.Tag.OperationId == operationId && pair.Key.Tag.Replica == replica);
+
+    /// <summary>The time that one ownership call has.</summary>
+    internal static CancellationTokenSource LimitCall(CancellationToken cancellationToken)
+    {
+        CancellationTokenSource limit = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        limit.CancelAfter(IOwnershipLog.CallLimit);
+        return limit;
+    }
+
+    /// <summary>Clears a vote. One that cannot be cleared is logged: an entry that the event stream has moved past decides nothing.</summary>
+    internal void TryClearVote(string vmId, Guid operationId) => TryClear(() => Journal.ClearVote(vmId, operationId));
+
+    /// <summary>Clears an image. One that cannot be cleared is logged: an image without a shell decides nothing.</summary>
+    internal void TryClearImage(Guid operationId, int replica) => TryClear(() => Journal.ClearImage(operationId, replica));
+
+    /// <summary>Publishes what may be lost: progress and heartbeats. What the broker does not take within two seconds is dropped, so that nothing piles up.</summary>
     internal void Publish(object message) => _ = Task.Run(async () =>
     {
         try
         {
-            await bus.PublishAsync(message, CancellationToken.None);
+            using CancellationTokenSource limit = new(PublishLimit, Time);
+            await bus.PublishAsync(message, limit.Token);
         }
         catch (Exception error)
         {
@@ -155,20 +215,22 @@ public sealed class Agent : IAsyncDisposable
         }
     });
 
+    /// <summary>Lets go of everything. Guests stay; one that stands still for a migration without a vote goes on. A second call does nothing.</summary>
     public async ValueTask DisposeAsync()
     {
-        foreach (SourceOperation source in sources.Values)
+        lock (gate)
         {
-            await source.DisposeAsync();
+            if (disposed)
+            {
+                return;
+            }
+
+            disposed = true;
         }
 
-        foreach (TargetReplica replica in targets.Values)
-        {
-            await replica.DisposeAsync();
-        }
-
+        await Task.WhenAll(((IEnumerable<IAsyncDisposable>)[.. sources.Values, .. targets.Values, .. closing.Keys]).Select(shell => shell.DisposeAsync().AsTask()));
         await Listener.DisposeAsync();
-        foreach (IGuest guest in owned.Values)
+        foreach (IGuest guest in guests.Keys)
         {
             await guest.DisposeAsync();
         }
@@ -176,32 +238,61 @@ public sealed class Agent : IAsyncDisposable
         Journal.Dispose();
     }
 
-    /// <summary>True when the guest that runs here came by this replica's commit.</summary>
-    internal bool IsOwned(string vmId, Guid operationId, int replica) =>
-        owned.TryGetValue(vmId, out IGuest? guest) && guest.Tag.OperationId == operationId && guest.Tag.Replica == replica;
-
-    private static HostedGuest Describe(string vmId, IGuest guest) =>
-        new(vmId, guest.State ?? GuestState.Paused, guest.State is null ? 0 : guest.Memory.PageCount * IGuestMemory.PageBytes, guest.Tag.OperationId, guest.Tag.Replica);
-}
-
-/// <summary>The latest replicas that ended on this host, so that a command that comes late does not start one again.</summary>
-internal sealed class EndedReplicas
-{
-    private const int Remembered = 10_000;
-    private readonly HashSet<(Guid, int)> known = [];
-    private readonly Queue<(Guid, int)> order = new();
-
-    public bool Contains(Guid operationId, int replica) => known.Contains((operationId, replica));
-
-    public void Add(Guid operationId, int replica)
+    /// <summary>From within the shell's own mailbox: the mailbox ends after this step, so it cannot be waited for here.</summary>
+    private void Close(IAsyncDisposable shell)
     {
-        if (known.Add((operationId, replica)))
+        closing[shell] = true;
+        _ = Task.Run(async () =>
         {
-            order.Enqueue((operationId, replica));
-            if (order.Count > Remembered)
-            {
-                known.Remove(order.Dequeue());
-            }
+            await shell.DisposeAsync();
+            closing.TryRemove(shell, out _);
+        });
+    }
+
+    private void TryClear(Action clear)
+    {
+        try
+        {
+            clear();
+        }
+        catch (Exception error) when (error is IOException or ObjectDisposedException)
+        {
+            Logger.JournalNotCleared(error);
+        }
+    }
+
+    /// <summary>A guest that ended leaves its record and its mapped memory behind.</summary>
+    private async Task CleanUpAsync(IGuest guest)
+    {
+        if (!guests.TryRemove(guest, out _))
+        {
+            // It was destroyed on purpose, or is being.
+            return;
+        }
+
+        Logger.GuestLost(guest.Tag.VmId);
+        try
+        {
+            await guest.DestroyAsync(CancellationToken.None);
+        }
+        catch (Exception error) when (error is HypervisorException or ObjectDisposedException)
+        {
+            Logger.LeftBehind(guest.Tag.VmId, error);
+        }
+    }
+
+    private static HostedGuest? Describe(IGuest guest)
+    {
+        try
+        {
+            return guest.State is { } state
+                ? new HostedGuest(guest.Tag.VmId, state, guest.Memory.PageCount * IGuestMemory.PageBytes, guest.Tag.OperationId, guest.Tag.Replica)
+                : null;
+        }
+        catch (ObjectDisposedException)
+        {
+            // Destroyed between the two looks.
+            return null;
         }
     }
 }

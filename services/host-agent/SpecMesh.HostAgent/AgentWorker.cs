@@ -18,6 +18,7 @@ internal sealed class AgentWorker(Agent agent, AgentGate gate) : BackgroundServi
         catch (OperationCanceledException) when (stoppingToken.IsCancellationRequested)
         {
             agent.Logger.Stopping(agent.Options.HostId);
+            await agent.DisposeAsync();
         }
         catch (Exception error)
         {

@@ -10,6 +10,9 @@ namespace SpecMesh.HostAgent;
 /// </summary>
 public interface IOwnershipLog
 {
+    /// <summary>How long an agent waits for a call before it counts as unanswered and is repeated.</summary>
+    static readonly TimeSpan CallLimit = TimeSpan.FromSeconds(2);
+
     /// <summary>Commits: makes the calling host the owner.</summary>
     Task<OwnershipAnswer> TransferAsync(string vmId, TransferOwnership request, CancellationToken cancellationToken);
 
@@ -23,26 +26,27 @@ public interface IOwnershipLog
 /// <summary>The direct calls to replication-policy, authenticated as this host.</summary>
 public sealed class HttpOwnershipLog(HttpClient http) : IOwnershipLog
 {
-    /// <summary>How long a call may take before it counts as unanswered and is repeated.</summary>
-    public static readonly TimeSpan CallLimit = TimeSpan.FromSeconds(2);
-
     public Task<OwnershipAnswer> TransferAsync(string vmId, TransferOwnership request, CancellationToken cancellationToken) =>
-        PostAsync($"ownership/{vmId}/transfer", request, cancellationToken);
+        PostAsync(vmId, "transfer", request, cancellationToken);
 
     public Task<OwnershipAnswer> RefuseAsync(string vmId, RefuseTransfer request, CancellationToken cancellationToken) =>
-        PostAsync($"ownership/{vmId}/refuse", request, cancellationToken);
+        PostAsync(vmId, "refuse", request, cancellationToken);
 
     public async Task<OwnershipView> ReadAsync(string vmId, CancellationToken cancellationToken) =>
-        await http.GetFromJsonAsync<OwnershipView>($"ownership/{vmId}", ContractJson.Options, cancellationToken)
-        ?? throw new HttpRequestException("The answer was empty.");
+        Check(vmId, await http.GetFromJsonAsync<OwnershipView>($"ownership/{vmId}", ContractJson.Options, cancellationToken));
 
-    private async Task<OwnershipAnswer> PostAsync<T>(string path, T request, CancellationToken cancellationToken)
+    private async Task<OwnershipAnswer> PostAsync<T>(string vmId, string call, T request, CancellationToken cancellationToken)
     {
-        using HttpResponseMessage response = await http.PostAsJsonAsync(path, request, ContractJson.Options, cancellationToken);
+        using HttpResponseMessage response = await http.PostAsJsonAsync($"ownership/{vmId}/{call}", request, ContractJson.Options, cancellationToken);
         response.EnsureSuccessStatusCode();
-        return await response.Content.ReadFromJsonAsync<OwnershipAnswer>(ContractJson.Options, cancellationToken)
-            ?? throw new HttpRequestException("The answer was empty.");
+        OwnershipAnswer? answer = await response.Content.ReadFromJsonAsync<OwnershipAnswer>(ContractJson.Options, cancellationToken);
+        Check(vmId, answer?.View);
+        return answer!;
     }
+
+    /// <summary>JSON that is no answer, from something that stands in replication-policy's place, is as good as none.</summary>
+    private static OwnershipView Check(string vmId, OwnershipView? view) =>
+        view?.VmId == vmId ? view : throw new HttpRequestException($"The answer says nothing about {vmId}.");
 }
 
 /// <summary>Registers the calls over HTTP.</summary>
@@ -50,10 +54,10 @@ public static class HttpOwnershipLogRegistration
 {
     public static void AddHttpOwnershipLog(this IServiceCollection services, HostAgentOptions options)
     {
-        HttpClient http = new(new SocketsHttpHandler { PooledConnectionIdleTimeout = TimeSpan.FromMinutes(5), ConnectTimeout = HttpOwnershipLog.CallLimit })
+        HttpClient http = new(new SocketsHttpHandler { PooledConnectionIdleTimeout = TimeSpan.FromMinutes(5), ConnectTimeout = IOwnershipLog.CallLimit })
         {
             BaseAddress = options.ReplicationPolicyUrl ?? throw new InvalidOperationException("SpecMesh:ReplicationPolicyUrl is missing."),
-            Timeout = HttpOwnershipLog.CallLimit,
+            Timeout = IOwnershipLog.CallLimit,
         };
         http.DefaultRequestHeaders.Authorization = AuthenticationHeaderValue.Parse(AgentCredential.For(options.HostId, options.ClusterKey));
         services.AddSingleton<IOwnershipLog>(new HttpOwnershipLog(http));

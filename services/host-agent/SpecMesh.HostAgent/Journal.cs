@@ -1,19 +1,33 @@
 using System.Text;
 using System.Text.Json;
+using Microsoft.Win32.SafeHandles;
 using SpecMesh.Contracts;
 using SpecMesh.Speculation.SpecOps;
 
 namespace SpecMesh.HostAgent;
 
+/// <summary>A complete image in a shell on this host, as its target's journal holds it.</summary>
+/// <param name="Command">What the replica was told to prepare.</param>
+/// <param name="Incarnation">Incarnation of the image.</param>
+/// <param name="Digest">Digest of the image, 16 hexadecimal digits.</param>
+public sealed record JournaledImage(StartReplica Command, int Incarnation, string Digest);
+
 /// <summary>
-/// What an agent must still know after a crash: the votes that it has given. One file, one JSON line per vote or settled vote, each forced to disk before the call
-/// returns. A last line without its end was being written during a crash: that vote was never given, so it is cut off. Once no vote is out, the file is emptied.
+/// What an agent must still know after a crash: the votes that it has given as a source, and the complete images that it holds as a target. One file, one JSON line per entry
+/// or cleared entry. A last line without its end was being written during a crash: what it says never happened, so it is cut off. Once nothing is left the file is
+/// emptied, and above <see cref="CompactBytes"/> it is written anew.
 /// </summary>
 public sealed class Journal : IDisposable
 {
+    /// <summary>From this length on the file is written anew with what still counts, at the next entry.</summary>
+    public const long CompactBytes = 1 << 20;
+
     private readonly Lock gate = new();
-    private readonly FileStream file;
-    private readonly Dictionary<string, JournaledVote> votes = new(StringComparer.Ordinal);
+    private readonly Dictionary<string, Entry> entries = new(StringComparer.Ordinal);
+    private readonly string path;
+    private SafeFileHandle file;
+    private long end;
+    private long compactedTo;
 
     /// <param name="stateDirectory">The agent's own directory; the journal is made in it.</param>
     /// <exception cref="IOException">Another agent uses the journal.</exception>
@@ -22,89 +36,195 @@ public sealed class Journal : IDisposable
     {
         string directory = Path.GetFullPath(stateDirectory);
         Directory.CreateDirectory(directory);
-        file = new FileStream(Path.Combine(directory, "votes.journal"), FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None);
-        Read();
+        path = Path.Combine(directory, "agent.journal");
+        file = File.OpenHandle(path, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None);
+        try
+        {
+            Read();
+        }
+        catch
+        {
+            file.Dispose();
+            throw;
+        }
     }
 
     /// <summary>Writes the vote for a machine. Returns when it is on disk.</summary>
     /// <exception cref="IOException">The vote is not surely on disk, and not surely not.</exception>
-    public void WriteVote(string vmId, JournaledVote vote)
-    {
-        lock (gate)
-        {
-            Append(new Entry(vmId, vote));
-            votes[vmId] = vote;
-        }
-    }
+    public void WriteVote(string vmId, JournaledVote vote) => Write(new Entry(KeyOf(vmId), vote, null), flush: true);
 
     /// <summary>The vote that was given for a machine; null when none is out.</summary>
-    public JournaledVote? ReadVote(string vmId)
+    public JournaledVote? ReadVote(string vmId) => Find(KeyOf(vmId))?.Vote;
+
+    /// <summary>Forgets the vote of this operation: its fate is known and has been acted on. Another operation's stays.</summary>
+    /// <exception cref="IOException">The vote may still be in the file.</exception>
+    public void ClearVote(string vmId, Guid operationId)
     {
         lock (gate)
         {
-            return votes.GetValueOrDefault(vmId);
+            if (ReadVote(vmId)?.OperationId == operationId)
+            {
+                Clear(KeyOf(vmId));
+            }
         }
     }
 
-    /// <summary>Forgets the vote: its fate is known and has been acted on.</summary>
-    public void ClearVote(string vmId)
+    /// <summary>
+    /// Writes down that a shell holds a complete image. It outlives the agent and is not forced to disk: the image is in memory, and is lost with the host as well.
+    /// </summary>
+    /// <exception cref="IOException">It could not be written.</exception>
+    public void WriteImage(JournaledImage image) => Write(new Entry(KeyOf(image.Command.OperationId, image.Command.Replica), null, image), flush: false);
+
+    /// <summary>The complete image of a replica; null when there is none.</summary>
+    public JournaledImage? ReadImage(Guid operationId, int replica) => Find(KeyOf(operationId, replica))?.Image;
+
+    /// <summary>Forgets an image: it runs, is void or is gone.</summary>
+    /// <exception cref="IOException">The entry may still be in the file.</exception>
+    public void ClearImage(Guid operationId, int replica) => Clear(KeyOf(operationId, replica));
+
+    /// <summary>Forgets what is about guests that are not there any more: they went with the host, or ended while no agent ran.</summary>
+    /// <param name="vmIds">Machines that have a guest here.</param>
+    /// <param name="shells">Replicas that have a guest here.</param>
+    public void ForgetAllBut(IReadOnlySet<string> vmIds, IReadOnlySet<(Guid OperationId, int Replica)> shells)
     {
         lock (gate)
         {
-            if (!votes.Remove(vmId))
+            HashSet<string> kept = [.. vmIds.Select(KeyOf), .. shells.Select(shell => KeyOf(shell.OperationId, shell.Replica))];
+            foreach (string gone in entries.Keys.Except(kept).ToList())
+            {
+                Clear(gone);
+            }
+        }
+    }
+
+    public void Dispose()
+    {
+        lock (gate)
+        {
+            file.Dispose();
+        }
+    }
+
+    private static string KeyOf(string vmId) => $"vote/{vmId}";
+
+    private static string KeyOf(Guid operationId, int replica) => $"image/{operationId:N}/{replica}";
+
+    private Entry? Find(string key)
+    {
+        lock (gate)
+        {
+            return entries.GetValueOrDefault(key);
+        }
+    }
+
+    private void Write(Entry entry, bool flush)
+    {
+        lock (gate)
+        {
+            if (end > CompactBytes && end > 2 * compactedTo)
+            {
+                Compact();
+            }
+
+            Append(entry, flush);
+            entries[entry.Key] = entry;
+        }
+    }
+
+    private void Clear(string key)
+    {
+        lock (gate)
+        {
+            if (!entries.ContainsKey(key))
             {
                 return;
             }
 
-            if (votes.Count > 0)
+            if (entries.Count > 1)
             {
-                Append(new Entry(vmId, null));
-                return;
+                Append(new Entry(key, null, null), flush: true);
+            }
+            else
+            {
+                RandomAccess.SetLength(file, 0);
+                end = 0;
+                RandomAccess.FlushToDisk(file);
             }
 
-            file.SetLength(0);
-            file.Flush(flushToDisk: true);
+            entries.Remove(key);
         }
     }
 
-    public void Dispose() => file.Dispose();
-
-    private void Append(Entry entry)
+    /// <summary>Always at the end of the last whole line: what an append that failed has left is overwritten, and never becomes a damaged line in the middle.</summary>
+    private void Append(Entry entry, bool flush)
     {
-        file.Seek(0, SeekOrigin.End);
-        JsonSerializer.Serialize(file, entry, ContractJson.Options);
-        file.WriteByte((byte)'\n');
-        file.Flush(flushToDisk: true);
+        RandomAccess.SetLength(file, end);
+        byte[] line = LineOf(entry);
+        RandomAccess.Write(file, line, end);
+        if (flush)
+        {
+            RandomAccess.FlushToDisk(file);
+        }
+
+        end += line.Length;
+    }
+
+    /// <summary>The new file takes the old one's place only when it is whole, and is locked before it does.</summary>
+    private void Compact()
+    {
+        SafeFileHandle fresh = File.OpenHandle(path + ".new", FileMode.Create, FileAccess.ReadWrite, FileShare.None);
+        try
+        {
+            byte[] lines = [.. entries.Values.SelectMany(LineOf)];
+            RandomAccess.Write(fresh, lines, 0);
+            RandomAccess.FlushToDisk(fresh);
+            File.Move(path + ".new", path, overwrite: true);
+            (file, fresh) = (fresh, file);
+            (end, compactedTo) = (lines.Length, lines.Length);
+        }
+        finally
+        {
+            fresh.Dispose();
+        }
     }
 
     private void Read()
     {
-        byte[] bytes = new byte[file.Length];
-        file.ReadExactly(bytes);
-        int end = Array.LastIndexOf(bytes, (byte)'\n') + 1;
-        file.SetLength(end);
-        foreach (string line in Encoding.UTF8.GetString(bytes, 0, end).Split('\n', StringSplitOptions.RemoveEmptyEntries))
+        byte[] bytes = new byte[RandomAccess.GetLength(file)];
+        int read = 0;
+        while (read < bytes.Length && RandomAccess.Read(file, bytes.AsSpan(read), read) is var some and > 0)
         {
-            Entry entry;
-            try
-            {
-                entry = JsonSerializer.Deserialize<Entry>(line, ContractJson.Options) ?? throw new JsonException("The line is null.");
-            }
-            catch (JsonException error)
-            {
-                throw new InvalidDataException($"The journal {file.Name} is damaged; decide by the ownership event streams what its host may run, then remove it.", error);
-            }
+            read += some;
+        }
 
-            if (entry.Vote is null)
+        end = Array.LastIndexOf(bytes, (byte)'\n') + 1;
+        foreach (string line in Encoding.UTF8.GetString(bytes, 0, (int)end).Split('\n', StringSplitOptions.RemoveEmptyEntries))
+        {
+            Entry entry = Parse(line);
+            if (entry is { Vote: null, Image: null })
             {
-                votes.Remove(entry.VmId);
+                entries.Remove(entry.Key);
             }
             else
             {
-                votes[entry.VmId] = entry.Vote;
+                entries[entry.Key] = entry;
             }
         }
     }
 
-    private sealed record Entry(string VmId, JournaledVote? Vote);
+    private Entry Parse(string line)
+    {
+        try
+        {
+            return JsonSerializer.Deserialize<Entry>(line, ContractJson.Options) is { Key: not null } entry ? entry : throw new JsonException("The line has no key.");
+        }
+        catch (JsonException error)
+        {
+            throw new InvalidDataException($"The journal {path} is damaged; decide by the ownership event streams what its host may run, then remove it.", error);
+        }
+    }
+
+    private static byte[] LineOf(Entry entry) => [.. JsonSerializer.SerializeToUtf8Bytes(entry, ContractJson.Options), (byte)'\n'];
+
+    private sealed record Entry(string Key, JournaledVote? Vote, JournaledImage? Image);
 }

@@ -15,8 +15,8 @@ internal static partial class Log
     [LoggerMessage(4002, LogLevel.Information, "The agent of {HostId} stops; its guests go on")]
     public static partial void Stopping(this ILogger logger, string hostId);
 
-    [LoggerMessage(4003, LogLevel.Debug, "{Count} rounds leave in one report")]
-    public static partial void RoundsBatched(this ILogger logger, int count);
+    [LoggerMessage(4003, LogLevel.Debug, "The window for further rounds is over")]
+    public static partial void WindowOver(this ILogger logger);
 
     [LoggerMessage(4004, LogLevel.Warning, "The report {Report} was not confirmed; it is repeated")]
     public static partial void ReportFailed(this ILogger logger, string report, Exception error);
@@ -50,4 +50,28 @@ internal static partial class Log
 
     [LoggerMessage(4014, LogLevel.Warning, "Injected fault: {Fault}, after {AfterBytes} bytes, {BytesPerSecond} bytes/s")]
     public static partial void FaultInjected(this ILogger logger, FaultKind fault, long afterBytes, long bytesPerSecond);
+
+    [LoggerMessage(4015, LogLevel.Warning, "A step of operation {OperationId} failed; it is repeated")]
+    public static partial void EffectRepeated(this ILogger logger, Guid operationId, Exception error);
+
+    [LoggerMessage(4016, LogLevel.Information, "{VmId} stood still for a migration without a vote; it goes on, because the agent stops")]
+    public static partial void ResumedAtTheEnd(this ILogger logger, string vmId);
+
+    [LoggerMessage(4017, LogLevel.Error, "{VmId} stands still and could not be resumed before the agent stops; the next agent resumes it")]
+    public static partial void NotResumedAtTheEnd(this ILogger logger, string vmId, Exception error);
+
+    [LoggerMessage(4018, LogLevel.Warning, "The journal could not be cleared of an entry that is settled")]
+    public static partial void JournalNotCleared(this ILogger logger, Exception error);
+
+    [LoggerMessage(4019, LogLevel.Error, "The guest of {VmId} ended on its own")]
+    public static partial void GuestLost(this ILogger logger, string vmId);
+
+    [LoggerMessage(4020, LogLevel.Warning, "What the guest of {VmId} has left could not be removed; the next agent removes it")]
+    public static partial void LeftBehind(this ILogger logger, string vmId, Exception error);
+
+    [LoggerMessage(4021, LogLevel.Debug, "Round {Round} of operation {OperationId} is not reported: too many wait for the broker")]
+    public static partial void RoundDropped(this ILogger logger, Guid operationId, int round);
+
+    [LoggerMessage(4022, LogLevel.Error, "What was decided about the guest of {VmId} could not be done; it is tried again")]
+    public static partial void RecoveryRepeated(this ILogger logger, string vmId, Exception error);
 }

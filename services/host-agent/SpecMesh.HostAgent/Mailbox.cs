@@ -12,9 +12,13 @@ public sealed class Mailbox<TInput> : IAsyncDisposable
     /// <param name="broken">Told when <paramref name="step"/> threw: an invariant is broken, and the state machine stands still.</param>
     public Mailbox(Action<TInput> step, Action<Exception> broken) => loop = Task.Run(() => RunAsync(step, broken));
 
-    /// <summary>Takes an input; after <see cref="DisposeAsync"/> it is dropped.</summary>
+    /// <summary>True once a step has thrown: nothing is handled any more.</summary>
+    public bool IsBroken { get; private set; }
+
+    /// <summary>Takes an input; after <see cref="DisposeAsync"/>, or once the state machine is broken, it is dropped.</summary>
     public void Post(TInput input) => inputs.Writer.TryWrite(input);
 
+    /// <summary>Returns when the inputs that are here already have been handled.</summary>
     public async ValueTask DisposeAsync()
     {
         inputs.Writer.TryComplete();
@@ -31,6 +35,8 @@ public sealed class Mailbox<TInput> : IAsyncDisposable
             }
             catch (Exception error)
             {
+                IsBroken = true;
+                inputs.Writer.TryComplete();
                 broken(error);
                 return;
             }

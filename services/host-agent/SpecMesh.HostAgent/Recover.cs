@@ -1,4 +1,5 @@
 using SpecMesh.Contracts;
+using SpecMesh.DataPath;
 using SpecMesh.Hypervisors;
 using SpecMesh.Speculation.SpecOps;
 
@@ -13,45 +14,78 @@ internal static class Recover
 
     public static async Task RunAsync(Agent agent, CancellationToken cancellationToken)
     {
-        foreach (IGuest guest in await agent.Hypervisor.FindGuestsAsync(cancellationToken))
+        IReadOnlyList<IGuest> found = await agent.Hypervisor.FindGuestsAsync(cancellationToken);
+        agent.Journal.ForgetAllBut(
+            found.Select(guest => guest.Tag.VmId).ToHashSet(StringComparer.Ordinal),
+            found.Select(guest => guest.Tag).Where(tag => tag is { OperationId: not null, Replica: not null }).Select(tag => (tag.OperationId!.Value, tag.Replica!.Value)).ToHashSet());
+        foreach (IGuest guest in found)
         {
-            while (!await TryAsync(agent, guest, cancellationToken))
+            if (!await SettleAsync(agent, guest, untilKept: true, cancellationToken))
             {
-                await Task.Delay(RetryPause, agent.Time, cancellationToken);
+                agent.GuestKept(guest);
+                _ = WaitForAWordAsync(agent, guest, cancellationToken);
             }
         }
     }
 
-    /// <summary>False when the ownership event stream did not answer: nothing was touched.</summary>
-    private static async Task<bool> TryAsync(Agent agent, IGuest guest, CancellationToken cancellationToken)
+    /// <summary>Decides about a guest and does it, again and again while the event stream does not answer.</summary>
+    /// <param name="agent">The agent.</param>
+    /// <param name="guest">The guest.</param>
+    /// <param name="untilKept">True: returns when the guest is to be left as it is. False: goes on asking.</param>
+    /// <param name="cancellationToken">Ends the wait; the guest stays as it is.</param>
+    /// <returns>False when the guest is to be left as it is.</returns>
+    private static async Task<bool> SettleAsync(Agent agent, IGuest guest, bool untilKept, CancellationToken cancellationToken)
     {
-        GuestTag tag = guest.Tag;
+        while (guest.State is not null)
+        {
+            if (await DecideAsync(agent, guest, cancellationToken) is var (action, reason, view))
+            {
+                if (action != RecoveryAction.Keep && await TryActAsync(agent, guest, action, reason, view, cancellationToken))
+                {
+                    agent.Logger.Recovered(guest.Tag.VmId, action, reason.Detail);
+                    return true;
+                }
+
+                if (action == RecoveryAction.Keep && untilKept)
+                {
+                    agent.Logger.Recovered(guest.Tag.VmId, action, reason.Detail);
+                    return TakeOverShell(agent, guest, action, reason, view);
+                }
+            }
+
+            await Task.Delay(RetryPause, agent.Time, cancellationToken);
+        }
+
+        // It ended meanwhile; what it left goes too.
+        await guest.DestroyAsync(cancellationToken);
+        return true;
+    }
+
+    /// <summary>What the event stream says is to be done; a vote that is out is refused first. Null when the event stream does not answer: then nothing is touched.</summary>
+    private static async Task<(RecoveryAction Action, Reason Reason, OwnershipView View)?> DecideAsync(Agent agent, IGuest guest, CancellationToken cancellationToken)
+    {
+        string vmId = guest.Tag.VmId;
         try
         {
-            JournaledVote? vote = agent.Journal.ReadVote(tag.VmId);
-            OwnershipView view = await agent.OwnershipLog.ReadAsync(tag.VmId, cancellationToken);
+            using CancellationTokenSource limit = Agent.LimitCall(cancellationToken);
+            JournaledVote? vote = agent.Journal.ReadVote(vmId);
+            OwnershipView view = await agent.OwnershipLog.ReadAsync(vmId, limit.Token);
             (RecoveryAction action, Reason reason) = Recovery.Decide(Describe(agent, guest, vote), view);
             if (action == RecoveryAction.RefuseFirst)
             {
                 Reason why = new("source-restarted", "The source's agent was restarted after its vote.");
-                await agent.OwnershipLog.RefuseAsync(
-                    tag.VmId, new RefuseTransfer(vote!.OperationId, agent.Options.HostId, vote.Epoch, vote.OwnershipVersion, why), cancellationToken);
-                return false;
+                RefuseTransfer refusal = new(vote!.OperationId, agent.Options.HostId, vote.Epoch, vote.OwnershipVersion, why);
+                view = (await agent.OwnershipLog.RefuseAsync(vmId, refusal, limit.Token)).View;
+                (action, reason) = Recovery.Decide(Describe(agent, guest, vote), view);
             }
 
-            await ActAsync(agent, guest, action, cancellationToken);
-            agent.Logger.Recovered(tag.VmId, action, reason.Detail);
-            return true;
+            // A vote that can neither win nor be refused, as in a database that was set back, is for an operator; other guests need not wait for that.
+            return (action == RecoveryAction.RefuseFirst ? RecoveryAction.Keep : action, reason, view);
         }
-        catch (HttpRequestException error)
+        catch (Exception error) when (!cancellationToken.IsCancellationRequested)
         {
-            agent.Logger.OwnershipUnanswered(tag.VmId, error);
-            return false;
-        }
-        catch (TaskCanceledException error) when (!cancellationToken.IsCancellationRequested)
-        {
-            agent.Logger.OwnershipUnanswered(tag.VmId, error);
-            return false;
+            agent.Logger.OwnershipUnanswered(vmId, error);
+            return null;
         }
     }
 
@@ -62,50 +96,87 @@ internal static class Recover
         return new FoundGuest(tag.VmId, agent.Options.HostId, guest.State ?? GuestState.Paused, shell, tag.Epoch, vote);
     }
 
-    private static async Task ActAsync(Agent agent, IGuest guest, RecoveryAction action, CancellationToken cancellationToken)
-    {
-        switch (action)
-        {
-            case RecoveryAction.Adopt:
-                Own(agent, guest);
-                break;
-            case RecoveryAction.Resume:
-                await (guest.State == GuestState.Suspended ? guest.ResumeAsync(cancellationToken) : guest.StartAsync(cancellationToken));
-                Own(agent, guest);
-                break;
-            case RecoveryAction.Keep:
-                // Its migration stream ended with the agent that received it. The image may be the only whole one left, so the shell waits, paused, for the decision.
-                _ = WaitForDecisionAsync(agent, guest, cancellationToken);
-                break;
-            default:
-                await guest.DestroyAsync(cancellationToken);
-                break;
-        }
-    }
-
-    private static async Task WaitForDecisionAsync(Agent agent, IGuest guest, CancellationToken cancellationToken)
+    private static async Task<bool> TryActAsync(Agent agent, IGuest guest, RecoveryAction action, Reason reason, OwnershipView view, CancellationToken cancellationToken)
     {
         try
         {
-            do
+            if (TakeOverShell(agent, guest, action, reason, view))
             {
-                await Task.Delay(RetryPause, agent.Time, cancellationToken);
+                return true;
             }
-            while (!await TryAsync(agent, guest, cancellationToken));
-        }
-        catch (OperationCanceledException)
-        {
-            await guest.DisposeAsync();
+
+            if (action == RecoveryAction.Destroy)
+            {
+                await guest.DestroyAsync(cancellationToken);
+                agent.GuestGone(guest);
+            }
+            else
+            {
+                await Resume(guest, cancellationToken);
+                agent.GuestOwned(guest);
+                Announce(agent, guest.Tag);
+            }
+
+            if (agent.Journal.ReadVote(guest.Tag.VmId) is { } vote)
+            {
+                agent.TryClearVote(guest.Tag.VmId, vote.OperationId);
+            }
+
+            return true;
         }
         catch (HypervisorException error)
         {
-            agent.Logger.OwnedGuestNotStarted(guest.Tag.VmId, error);
+            agent.Logger.RecoveryRepeated(guest.Tag.VmId, error);
+            return false;
         }
     }
 
-    private static void Own(Agent agent, IGuest guest)
+    private static Task Resume(IGuest guest, CancellationToken cancellationToken) => guest.State switch
     {
-        agent.Journal.ClearVote(guest.Tag.VmId);
-        agent.GuestOwned(guest.Tag.VmId, guest);
+        GuestState.Suspended => guest.ResumeAsync(cancellationToken),
+        GuestState.Paused => guest.StartAsync(cancellationToken),
+        _ => Task.CompletedTask,
+    };
+
+    /// <summary>The earlier agent may have ended between the guest's start and its report. An operation that has heard it ignores it.</summary>
+    private static void Announce(Agent agent, GuestTag tag)
+    {
+        if (tag is { OperationId: { } operation, Replica: { } replica })
+        {
+            agent.TryClearImage(operation, replica);
+            agent.Tell(new ReplicaResumed(operation, replica, agent.Options.HostId, agent.Time.GetUtcNow()), tag.Epoch);
+        }
+    }
+
+    /// <summary>A shell that has never run goes on in its state machine, which answers commands and asks the event stream. False for any other guest.</summary>
+    private static bool TakeOverShell(Agent agent, IGuest guest, RecoveryAction action, Reason reason, OwnershipView view)
+    {
+        if (guest is not { State: GuestState.Paused, Tag: { OperationId: { } operation, Replica: { } number } tag })
+        {
+            return false;
+        }
+
+        JournaledImage? image = agent.Journal.ReadImage(operation, number);
+        StartReplica command = image?.Command ?? new StartReplica(
+            operation, number, tag.Epoch, OperationKind.Migrate, tag.VmId, agent.Options.HostId, null, new VmDefinition(guest.Memory.PageCount * IGuestMemory.PageBytes), view.Version, new CostLimits());
+        agent.TakeOver(new TargetReplica(agent, command, guest), replica => replica.Recover(action, reason, image));
+        return true;
+    }
+
+    private static async Task WaitForAWordAsync(Agent agent, IGuest guest, CancellationToken cancellationToken)
+    {
+        try
+        {
+            await SettleAsync(agent, guest, untilKept: false, cancellationToken);
+        }
+        catch (OperationCanceledException)
+        {
+            // The agent stops; it lets go of the guest together with the others.
+            agent.Logger.Stopping(agent.Options.HostId);
+        }
+        catch (Exception error)
+        {
+            agent.Logger.RecoveryRepeated(guest.Tag.VmId, error);
+        }
     }
 }

@@ -5,8 +5,10 @@ using SpecMesh.Hosting;
 namespace SpecMesh.HostAgent;
 
 /// <summary>
-/// What the agent tells the operations, in the order in which it happened. A report is repeated until the broker has confirmed it. Rounds that end within
-/// <see cref="RoundWindow"/> of each other leave as one message, so that they are appended together.
+/// What the agent tells the operations, in the order in which it happened. A report is repeated until the broker has confirmed it. Rounds of one operation that end within
+/// <see cref="RoundWindow"/> of each other leave as one message, so that they are appended together; a final round, or a report of another kind behind them, sends them off
+/// at once. While the broker is away reports wait in memory: at most <see cref="MaxWaitingRounds"/> rounds, of which the oldest are dropped first. Outcomes are never
+/// dropped; an operation has only a few.
 /// </summary>
 public sealed class Reports(MessageBus bus, TimeProvider time, ILogger logger)
 {
@@ -16,54 +18,129 @@ public sealed class Reports(MessageBus bus, TimeProvider time, ILogger logger)
     /// <summary>Most rounds in one message.</summary>
     public const int MaxRounds = 32;
 
+    /// <summary>Most rounds that wait for the broker.</summary>
+    public const int MaxWaitingRounds = 4096;
+
     private static readonly TimeSpan RetryPause = TimeSpan.FromSeconds(1);
-    private readonly Channel<(object Message, int Epoch)> queue = Channel.CreateUnbounded<(object, int)>(new UnboundedChannelOptions { SingleReader = true });
+    private readonly LinkedList<Report> waiting = new();
+    private readonly Queue<LinkedListNode<Report>> rounds = new();
+    private readonly Channel<bool> changed = Channel.CreateBounded<bool>(new BoundedChannelOptions(1) { FullMode = BoundedChannelFullMode.DropWrite });
+    private readonly Lock gate = new();
 
     /// <summary>Takes a report; it leaves soon.</summary>
     /// <param name="message">A contract record.</param>
     /// <param name="epoch">Epoch of the operation, for rounds.</param>
-    public void Tell(object message, int epoch = 0) => queue.Writer.TryWrite((message, epoch));
+    public void Tell(object message, int epoch = 0)
+    {
+        lock (gate)
+        {
+            LinkedListNode<Report> node = waiting.AddLast(new Report(message, epoch));
+            if (node.Value.Round is not null)
+            {
+                rounds.Enqueue(node);
+                if (rounds.Count > MaxWaitingRounds)
+                {
+                    LinkedListNode<Report> oldest = rounds.Dequeue();
+                    waiting.Remove(oldest);
+                    logger.RoundDropped(oldest.Value.Round!.OperationId, oldest.Value.Round.Round);
+                }
+            }
+        }
+
+        changed.Writer.TryWrite(true);
+    }
 
     /// <summary>Sends reports until cancelled.</summary>
     public async Task RunAsync(CancellationToken cancellationToken)
     {
-        while (await queue.Reader.WaitToReadAsync(cancellationToken))
+        while (true)
         {
-            while (queue.Reader.TryRead(out (object Message, int Epoch) next))
+            await WaitForMoreRoundsAsync(cancellationToken);
+            if (Take() is { } message)
             {
-                if (next.Message is ReplicaRoundCompleted round)
-                {
-                    await SendRoundsAsync(round, next.Epoch, cancellationToken);
-                }
-                else
-                {
-                    await SendAsync(next.Message, cancellationToken);
-                }
+                await SendAsync(message, cancellationToken);
+            }
+            else
+            {
+                await changed.Reader.ReadAsync(cancellationToken);
             }
         }
     }
 
-    private async Task SendRoundsAsync(ReplicaRoundCompleted first, int epoch, CancellationToken cancellationToken)
+    /// <summary>Waits while the rounds at the head may still get company.</summary>
+    private async Task WaitForMoreRoundsAsync(CancellationToken cancellationToken)
     {
-        List<ReplicaRoundCompleted> rounds = [first];
+        if (!MayGrow())
+        {
+            return;
+        }
+
         using CancellationTokenSource window = new(RoundWindow, time);
         using CancellationTokenSource either = CancellationTokenSource.CreateLinkedTokenSource(window.Token, cancellationToken);
         try
         {
-            // Another kind of report ends the batch at once: reports keep their order.
-            while (rounds.Count < MaxRounds && await queue.Reader.WaitToReadAsync(either.Token) && queue.Reader.TryPeek(out (object Message, int Epoch) next)
-                && next.Message is ReplicaRoundCompleted more && more.OperationId == first.OperationId)
+            while (MayGrow())
             {
-                queue.Reader.TryRead(out _);
-                rounds.Add(more);
+                await changed.Reader.ReadAsync(either.Token);
             }
         }
         catch (OperationCanceledException) when (!cancellationToken.IsCancellationRequested)
         {
-            logger.RoundsBatched(rounds.Count);
+            // The window is over: what is here leaves.
+            logger.WindowOver();
+        }
+    }
+
+    private bool MayGrow()
+    {
+        lock (gate)
+        {
+            List<Report> head = Head();
+            return head.Count > 0 && head.Count < MaxRounds && head.Count == waiting.Count && !head[^1].Round!.Final;
+        }
+    }
+
+    /// <summary>The rounds that would leave together: of one operation, one behind the other, up to a final one. Empty when the first report is no round.</summary>
+    private List<Report> Head()
+    {
+        List<Report> head = [];
+        for (LinkedListNode<Report>? node = waiting.First; node?.Value.Round is { } round && head.Count < MaxRounds; node = node.Next)
+        {
+            if (head.Count > 0 && (head[0].Round!.OperationId != round.OperationId || head[^1].Round!.Final))
+            {
+                break;
+            }
+
+            head.Add(node.Value);
         }
 
-        await SendAsync(new ReplicaRoundsReported(first.OperationId, epoch, rounds), cancellationToken);
+        return head;
+    }
+
+    private object? Take()
+    {
+        lock (gate)
+        {
+            List<Report> head = Head();
+            if (head.Count == 0)
+            {
+                Report? first = waiting.First?.Value;
+                if (first is not null)
+                {
+                    waiting.RemoveFirst();
+                }
+
+                return first?.Message;
+            }
+
+            foreach (Report _ in head)
+            {
+                waiting.RemoveFirst();
+                rounds.Dequeue();
+            }
+
+            return new ReplicaRoundsReported(head[0].Round!.OperationId, head[0].Epoch, [.. head.Select(report => report.Round!)]);
+        }
     }
 
     private async Task SendAsync(object message, CancellationToken cancellationToken)
@@ -81,5 +158,10 @@ public sealed class Reports(MessageBus bus, TimeProvider time, ILogger logger)
                 await Task.Delay(RetryPause, time, cancellationToken);
             }
         }
+    }
+
+    private readonly record struct Report(object Message, int Epoch)
+    {
+        public ReplicaRoundCompleted? Round => Message as ReplicaRoundCompleted;
     }
 }

@@ -1,6 +1,3 @@
-using System.Collections.Concurrent;
-using System.Net;
-using System.Text;
 using SpecMesh.Contracts;
 using SpecMesh.DataPath;
 using SpecMesh.Hypervisors;
@@ -12,55 +9,57 @@ namespace SpecMesh.HostAgent;
 /// The shell around <see cref="SourceProtocol"/> for one operation: it carries out the protocol's effects on the guest, the data path, the journal and the ownership event
 /// stream, and posts what came of each back as the next input. No decision is taken here.
 /// </summary>
-public sealed class SourceOperation : IAsyncDisposable
+public sealed class SourceOperation : ProtocolShell<SourceInput>
 {
-    private readonly Agent agent;
-    private readonly IGuest? guest;
-    private readonly Mailbox<SourceInput> mailbox;
-    private readonly ConcurrentDictionary<int, MigrationSender> senders = new();
-    private readonly CancellationTokenSource ended = new();
-    private readonly ITimer ticks;
+    private readonly SourceStreams streams;
     private readonly ITimer progress;
     private SourceState state;
-    private IDirtyLog? log;
-    private DirtyLogOwner? dirty;
-    private int ownershipCalls;
 
     internal SourceOperation(Agent agent, SourceState state, IGuest? guest)
+        : base(agent, state.OperationId, state.VmId)
     {
-        this.agent = agent;
         this.state = state;
-        this.guest = guest;
-        mailbox = new Mailbox<SourceInput>(Step, error => agent.Logger.ProtocolBroken(state.OperationId, error));
-        ticks = agent.Time.CreateTimer(_ => Post(new SourceInput.Tick(senders.ToDictionary(pair => pair.Key, pair => pair.Value.Counters))), null, agent.Options.TickInterval, agent.Options.TickInterval);
+        Guest = guest;
+        streams = new SourceStreams(agent, guest, Ended);
         progress = agent.Time.CreateTimer(_ => ReportProgress(), null, agent.Options.ProgressInterval, agent.Options.ProgressInterval);
-        guest?.Exited.ContinueWith(_ => Post(new SourceInput.GuestLost("The guest ended on its own.")), TaskScheduler.Default);
+        StartTicks(() => Post(new SourceInput.Tick(streams.Open.ToDictionary(pair => pair.Key, pair => pair.Value.Counters))));
+        guest?.Exited.ContinueWith(_ => Post(new SourceInput.GuestLost("The guest ended on its own.")), Ended, TaskContinuationOptions.None, TaskScheduler.Default);
     }
 
-    /// <summary>Tells the state machine something.</summary>
-    public void Post(SourceInput input) => mailbox.Post(input);
+    /// <summary>The guest that the operation is about, and no later one of the same machine; null when none ran here.</summary>
+    internal IGuest? Guest { get; }
 
-    public async ValueTask DisposeAsync()
+    internal override void LookAgain() => Read();
+
+    private protected override void Step(SourceInput input)
     {
-        await ended.CancelAsync();
-        await ticks.DisposeAsync();
-        await progress.DisposeAsync();
-        await mailbox.DisposeAsync();
-        foreach (MigrationSender sender in senders.Values)
-        {
-            await sender.DisposeAsync();
-        }
-
-        log?.Dispose();
-        ended.Dispose();
-    }
-
-    private void Step(SourceInput input)
-    {
-        (state, IReadOnlyList<SourceEffect> effects) = SourceProtocol.Step(state, input, agent.Options.Limits, agent.Time.GetUtcNow());
+        (state, IReadOnlyList<SourceEffect> effects) = SourceProtocol.Step(state, input, Agent.Options.Limits, Agent.Time.GetUtcNow());
         foreach (SourceEffect effect in effects)
         {
             Start(effect);
+        }
+    }
+
+    /// <summary>
+    /// The agent stops. A guest that stands still without a vote goes on: nobody can commit its image. One whose vote may be on disk or on its way is left as it is, for the
+    /// agent that comes next.
+    /// </summary>
+    private protected override async Task CloseAsync()
+    {
+        await progress.DisposeAsync();
+        await streams.DisposeAsync();
+        bool free = !IsBroken && state.Phase is SourcePhase.Copying or SourcePhase.Suspending or SourcePhase.Finishing or SourcePhase.Resuming;
+        if (free && Guest is { State: GuestState.Suspended })
+        {
+            try
+            {
+                await Guest.ResumeAsync(CancellationToken.None);
+                Agent.Logger.ResumedAtTheEnd(VmId);
+            }
+            catch (HypervisorException error)
+            {
+                Agent.Logger.NotResumedAtTheEnd(VmId, error);
+            }
         }
     }
 
@@ -68,91 +67,57 @@ public sealed class SourceOperation : IAsyncDisposable
     {
         switch (effect)
         {
-            case SourceEffect.Report report: agent.Reports.Tell(report.Message, state.Epoch); break;
-            case SourceEffect.OpenStream open: Run(() => OpenStreamAsync(open.Command)); break;
-            case SourceEffect.RunRound round: Run(() => RunRoundAsync(round.Replica)); break;
+            case SourceEffect.Report report: Agent.Tell(report.Message, state.Epoch); break;
+            case SourceEffect.OpenStream open: RunFor(open.Command.Replica, "no-migration-stream", () => OpenStreamAsync(open.Command)); break;
+            case SourceEffect.RunRound round: RunFor(round.Replica, "migration-stream-failed", () => RunRoundAsync(round.Replica)); break;
             case SourceEffect.SuspendGuest: Run(SuspendAsync); break;
-            case SourceEffect.FinishReplica finish: Run(() => FinishAsync(finish)); break;
+            case SourceEffect.FinishReplica finish: RunFor(finish.Replica, "migration-stream-failed", () => FinishAsync(finish)); break;
             case SourceEffect.JournalVote vote: Run(() => JournalVote(vote)); break;
-            case SourceEffect.SendVote vote: Run(() => SendVoteAsync(vote)); break;
-            case SourceEffect.AppendRefusal refusal: Run(() => AskOwnershipAsync(refusal)); break;
-            case SourceEffect.ReadOwnership: Run(() => AskOwnershipAsync(null)); break;
-            case SourceEffect.ResumeGuest: Run(ResumeAsync); break;
-            case SourceEffect.CloseStream close: Run(() => CloseStreamAsync(close)); break;
-            case SourceEffect.DestroyGuest: Run(DestroyAsync); break;
-            case SourceEffect.Forget: agent.Forget(this, state.OperationId, state.VmId); break;
+            case SourceEffect.SendVote vote: RunFor(vote.Replica, "migration-stream-failed", () => SendVoteAsync(vote)); break;
+            case SourceEffect.AppendRefusal refusal: Append(token => RefuseAsync(refusal, token), Unanswered); break;
+            case SourceEffect.ReadOwnership: Read(); break;
+            case SourceEffect.ResumeGuest: RunUntilDone(ResumeAsync); break;
+            case SourceEffect.CloseStream close: Run(() => streams.CloseAsync(close.Replica, close.Reason.Detail)); break;
+            case SourceEffect.DestroyGuest: RunUntilDone(DestroyAsync); break;
+            case SourceEffect.Forget: Agent.Forget(this); break;
             default: throw new InvalidOperationException($"{effect.GetType().Name} is no effect of a source.");
         }
     }
 
-    /// <summary>Carries out an effect beside the state machine, which goes on listening. What may fail posts its failure itself.</summary>
-    private void Run(Func<Task> work) => Task.Run(async () =>
+    /// <summary>Whatever goes wrong with one replica's stream ends that replica and nothing else.</summary>
+    private void RunFor(int replica, string code, Func<Task> work) => Run(async () =>
     {
         try
         {
             await work();
         }
-        catch (OperationCanceledException) when (ended.IsCancellationRequested)
+        catch (Exception error) when (!Ended.IsCancellationRequested)
         {
-            agent.Logger.EffectDropped(state.OperationId);
-        }
-        catch (Exception error)
-        {
-            agent.Logger.EffectFailed(state.OperationId, error);
+            Post(new SourceInput.StreamFailed(replica, new Reason(code, error.Message), streams.Find(replica)?.Counters ?? state.Replicas[replica].Counters));
         }
     });
 
+    private void Read() => Read(view => new SourceInput.OwnershipObserved(view), Unanswered);
+
+    private static SourceInput.OwnershipUnanswered Unanswered(string detail) => new(detail);
+
+    private async Task<SourceInput> RefuseAsync(SourceEffect.AppendRefusal refusal, CancellationToken token) => new SourceInput.RefusalAnswered(await Agent.OwnershipLog.RefuseAsync(
+        VmId, new RefuseTransfer(OperationId, Agent.Options.HostId, state.Epoch, refusal.OwnershipVersion, refusal.Reason), token));
+
     private async Task OpenStreamAsync(ConnectReplica command)
     {
-        MigrationSender sender;
-        try
+        if (await streams.OpenAsync(command))
         {
-            await agent.DirtyLogFreeAsync(command.VmId);
-            sender = await ConnectAsync(command);
+            Post(new SourceInput.StreamOpened(command.Replica));
         }
-        catch (Exception error) when (error is MigrationException or DirtyLogException or HypervisorException or FormatException or ObjectDisposedException)
-        {
-            Post(new SourceInput.StreamFailed(command.Replica, new Reason("no-migration-stream", error.Message), ReplicaCounters.None));
-            return;
-        }
-
-        senders[command.Replica] = sender;
-        Post(new SourceInput.StreamOpened(command.Replica));
-    }
-
-    private Task<MigrationSender> ConnectAsync(ConnectReplica command)
-    {
-        if (guest is null)
-        {
-            throw new HypervisorException($"{command.VmId} does not run on {agent.Options.HostId}.");
-        }
-
-        lock (senders)
-        {
-            log ??= guest.OpenDirtyLog();
-            dirty ??= new DirtyLogOwner(log, guest.Memory.PageCount, agent.Time, DirtyLogOwner.DefaultReuse);
-        }
-
-        ReplicaIdentity identity = new(new ReplicaKey(command.OperationId, command.Replica, command.Epoch), command.VmId, guest.Memory.PageCount * IGuestMemory.PageBytes);
-        byte[] token = ReplicaToken.Derive(Encoding.UTF8.GetBytes(agent.Options.ClusterKey), identity);
-        return MigrationSender.ConnectAsync(new MigrationSenderOptions(IPEndPoint.Parse(command.DataEndpoint), identity, token, dirty, guest.Memory, agent.Time), ended.Token);
     }
 
     private async Task RunRoundAsync(int replica)
     {
-        if (!senders.TryGetValue(replica, out MigrationSender? sender))
+        if (streams.Find(replica) is { } sender)
         {
-            return;
-        }
-
-        try
-        {
-            RoundResult result = await sender.RunRoundAsync(ended.Token);
+            RoundResult result = await sender.RunRoundAsync(Ended);
             Post(new SourceInput.RoundEnded(Describe(replica, result), sender.Counters));
-        }
-        catch (MigrationException error)
-        {
-            Post(Failed(replica, sender, error));
         }
     }
 
@@ -160,11 +125,11 @@ public sealed class SourceOperation : IAsyncDisposable
     {
         try
         {
-            await guest!.SuspendAsync(ended.Token);
-            dirty!.BeginSuspend(state.Incarnation);
+            await Guest!.SuspendAsync(Ended);
+            streams.BeginSuspend(state.Incarnation);
             Post(new SourceInput.GuestSuspended());
         }
-        catch (HypervisorException error)
+        catch (Exception error) when (!Ended.IsCancellationRequested)
         {
             Post(new SourceInput.SuspendFailed(error.Message));
         }
@@ -172,25 +137,12 @@ public sealed class SourceOperation : IAsyncDisposable
 
     private async Task FinishAsync(SourceEffect.FinishReplica finish)
     {
-        if (!senders.TryGetValue(finish.Replica, out MigrationSender? sender))
+        if (streams.Find(finish.Replica) is { } sender)
         {
-            return;
-        }
-
-        try
-        {
-            dirty!.FinalHarvest(finish.Incarnation);
-            ReadyResult ready = await sender.FinishAsync(finish.Incarnation, ended.Token);
+            streams.FinalHarvest(finish.Incarnation);
+            ReadyResult ready = await sender.FinishAsync(finish.Incarnation, Ended);
             Post(new SourceInput.RoundEnded(Describe(finish.Replica, ready.LastRound), sender.Counters));
             Post(new SourceInput.ReadyReceived(finish.Replica, ready.Incarnation, ready.Digest));
-        }
-        catch (MigrationException error)
-        {
-            Post(Failed(finish.Replica, sender, error));
-        }
-        catch (Exception error) when (error is DirtyLogException or InvalidOperationException)
-        {
-            Post(new SourceInput.StreamFailed(finish.Replica, new Reason("final-harvest-failed", error.Message), sender.Counters));
         }
     }
 
@@ -198,12 +150,10 @@ public sealed class SourceOperation : IAsyncDisposable
     {
         try
         {
-            agent.Journal.WriteVote(
-                state.VmId,
-                new JournaledVote(state.OperationId, vote.Replica, vote.TargetHostId, state.Epoch, vote.OwnershipVersion, vote.Incarnation, vote.Digest));
+            Agent.Journal.WriteVote(VmId, new JournaledVote(OperationId, vote.Replica, vote.TargetHostId, state.Epoch, vote.OwnershipVersion, vote.Incarnation, vote.Digest));
             Post(new SourceInput.VoteJournaled());
         }
-        catch (IOException error)
+        catch (Exception error)
         {
             Post(new SourceInput.JournalFailed(error.Message));
         }
@@ -213,111 +163,66 @@ public sealed class SourceOperation : IAsyncDisposable
 
     private async Task SendVoteAsync(SourceEffect.SendVote vote)
     {
-        if (!senders.TryGetValue(vote.Replica, out MigrationSender? sender))
+        if (streams.Find(vote.Replica) is { } sender)
         {
-            return;
-        }
-
-        try
-        {
-            await sender.VoteAsync(vote.OwnershipVersion, vote.Incarnation, vote.Epoch, ended.Token);
-            VoteOutcome outcome = await sender.WaitResumedAsync(ended.Token);
+            await sender.VoteAsync(vote.OwnershipVersion, vote.Incarnation, vote.Epoch, Ended);
+            VoteOutcome outcome = await sender.WaitResumedAsync(Ended);
             Post(outcome.Resumed
                 ? new SourceInput.ResumedHint(vote.Replica)
                 : new SourceInput.StreamFailed(vote.Replica, new Reason("commit-refused", outcome.Reason ?? "The target did not commit."), sender.Counters));
-        }
-        catch (MigrationException error)
-        {
-            Post(Failed(vote.Replica, sender, error));
-        }
-    }
-
-    /// <summary>Appends a refusal, or reads. One call at a time: the protocol repeats what got no answer.</summary>
-    private async Task AskOwnershipAsync(SourceEffect.AppendRefusal? refusal)
-    {
-        if (Interlocked.Exchange(ref ownershipCalls, 1) == 1 && refusal is null)
-        {
-            return;
-        }
-
-        try
-        {
-            SourceInput answer = refusal is null
-                ? new SourceInput.OwnershipObserved(await agent.OwnershipLog.ReadAsync(state.VmId, ended.Token))
-                : new SourceInput.RefusalAnswered(await agent.OwnershipLog.RefuseAsync(
-                    state.VmId,
-                    new RefuseTransfer(state.OperationId, agent.Options.HostId, state.Epoch, refusal.OwnershipVersion, refusal.Reason),
-                    ended.Token));
-            Post(answer);
-        }
-        catch (Exception error) when (!ended.IsCancellationRequested)
-        {
-            agent.Logger.OwnershipUnanswered(state.VmId, error);
-            Post(new SourceInput.OwnershipUnanswered(error.Message));
-        }
-        finally
-        {
-            Volatile.Write(ref ownershipCalls, 0);
         }
     }
 
     private async Task ResumeAsync()
     {
-        dirty?.EndSuspend();
+        streams.EndSuspend();
         try
         {
-            if (guest is { State: GuestState.Suspended })
+            if (Guest is { State: GuestState.Suspended })
             {
-                await guest.ResumeAsync(ended.Token);
+                await Guest.ResumeAsync(Ended);
             }
-
-            agent.Journal.ClearVote(state.VmId);
-            Post(new SourceInput.GuestResumed());
         }
-        catch (HypervisorException error)
+        catch (HypervisorException error) when (Guest!.State is null)
         {
             Post(new SourceInput.GuestLost(error.Message));
+            return;
         }
-    }
 
-    private async Task CloseStreamAsync(SourceEffect.CloseStream close)
-    {
-        if (senders.TryRemove(close.Replica, out MigrationSender? sender))
-        {
-            await sender.AbortAsync(close.Reason.Detail);
-            await sender.DisposeAsync();
-        }
+        // The event stream has moved past the vote, so an entry that cannot be cleared says nothing about now.
+        Agent.TryClearVote(VmId, OperationId);
+        Post(new SourceInput.GuestResumed());
     }
 
     private async Task DestroyAsync()
     {
-        foreach (int replica in senders.Keys)
+        foreach ((int replica, MigrationSender _) in streams.Open)
         {
-            await CloseStreamAsync(new SourceEffect.CloseStream(replica, new Reason("source-gone", "The source gives its copy up.")));
+            await streams.CloseAsync(replica, "The source gives its copy up.");
         }
 
-        if (guest is not null)
+        if (Guest is not null)
         {
-            await guest.DestroyAsync(ended.Token);
+            await Guest.DestroyAsync(Ended);
+            Agent.GuestGone(Guest);
         }
 
-        agent.Journal.ClearVote(state.VmId);
-        agent.GuestGone(state.VmId, guest);
+        Agent.TryClearVote(VmId, OperationId);
         Post(new SourceInput.GuestDestroyed());
     }
 
     private void ReportProgress()
     {
-        foreach ((int replica, MigrationSender sender) in senders)
+        foreach ((int replica, MigrationSender sender) in streams.Open)
         {
             SenderProgress at = sender.Progress;
-            agent.Publish(new ReplicaProgressed(
-                state.OperationId, replica, state.Replicas[replica].Command.TargetHostId, at.Round, at.PagesSent, at.BytesSent, at.PendingPages, at.AcknowledgedBytesPerSecond));
+            Agent.Publish(new ReplicaProgressed(
+                OperationId, replica, state.Replicas[replica].Command.TargetHostId, at.Round, at.PagesSent, at.BytesSent, at.PendingPages, at.AcknowledgedBytesPerSecond));
         }
     }
 
     private ReplicaRoundCompleted Describe(int replica, RoundResult result) => new(
-        state.OperationId,
+        OperationId,
         replica,
         state.Replicas[replica].Command.TargetHostId,
         result.Round,
@@ -329,8 +234,5 @@ public sealed class SourceOperation : IAsyncDisposable
         Math.Round(result.DirtyPagesPerSecond, 1),
         result.PendingAfter,
         Math.Round(result.AcknowledgedBytesPerSecond),
-        agent.Time.GetUtcNow());
-
-    private static SourceInput.StreamFailed Failed(int replica, MigrationSender sender, MigrationException error) =>
-        new(replica, new Reason("migration-stream-failed", error.Message), sender.Counters);
+        Agent.Time.GetUtcNow());
 }

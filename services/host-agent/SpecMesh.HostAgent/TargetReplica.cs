@@ -9,53 +9,66 @@ namespace SpecMesh.HostAgent;
 /// <summary>
 /// The shell around <see cref="TargetProtocol"/> for one replica: it builds the paused guest, receives its memory, commits, resumes or destroys it, as the protocol says.
 /// </summary>
-public sealed class TargetReplica : IAsyncDisposable
+public sealed class TargetReplica : ProtocolShell<TargetInput>
 {
     /// <summary>Digest of a machine that is built and not copied.</summary>
     private const string NoImage = "0000000000000000";
 
-    private readonly Agent agent;
-    private readonly Mailbox<TargetInput> mailbox;
-    private readonly CancellationTokenSource ended = new();
-    private readonly ITimer ticks;
     private TargetState state;
     private IGuest? guest;
     private MigrationReceiver? receiver;
-    private int ownershipCalls;
 
+    /// <summary>A replica that this host is told to prepare.</summary>
     internal TargetReplica(Agent agent, StartReplica command)
+        : base(agent, command.OperationId, command.VmId)
     {
-        this.agent = agent;
         state = new TargetState(command);
-        mailbox = new Mailbox<TargetInput>(Step, error => agent.Logger.ProtocolBroken(command.OperationId, error));
-        ticks = agent.Time.CreateTimer(_ => Post(new TargetInput.Tick()), null, agent.Options.TickInterval, agent.Options.TickInterval);
+        StartTicks(() => Post(new TargetInput.Tick()));
+    }
+
+    /// <summary>A replica whose shell an earlier agent has left. Its migration stream ended with that agent. <see cref="Recover"/> follows.</summary>
+    internal TargetReplica(Agent agent, StartReplica command, IGuest guest)
+        : base(agent, command.OperationId, command.VmId)
+    {
+        state = new TargetState(command);
+        this.guest = guest;
     }
 
     /// <summary>What the replica was told to prepare.</summary>
     public StartReplica Command => state.Command;
 
-    /// <summary>Tells the state machine something.</summary>
-    public void Post(TargetInput input) => mailbox.Post(input);
+    internal override void LookAgain() => Read();
 
-    public async ValueTask DisposeAsync()
+    /// <summary>Goes on where the earlier agent was, as <see cref="Recovery"/> decided.</summary>
+    internal void Recover(RecoveryAction action, Reason reason, JournaledImage? image)
     {
-        await ended.CancelAsync();
-        await ticks.DisposeAsync();
-        await mailbox.DisposeAsync();
-        if (receiver is not null)
-        {
-            await receiver.DisposeAsync();
-        }
-
-        ended.Dispose();
-    }
-
-    private void Step(TargetInput input)
-    {
-        (state, IReadOnlyList<TargetEffect> effects) = TargetProtocol.Step(state, input, agent.Time.GetUtcNow());
+        (int, string)? complete = image is null ? null : (image.Incarnation, image.Digest);
+        (state, IReadOnlyList<TargetEffect> effects) = TargetProtocol.Recovered(Command, action, reason, complete, Agent.Time.GetUtcNow());
         foreach (TargetEffect effect in effects)
         {
             Start(effect);
+        }
+
+        WatchGuest(guest!);
+        StartTicks(() => Post(new TargetInput.Tick()));
+    }
+
+    private protected override void Step(TargetInput input)
+    {
+        (state, IReadOnlyList<TargetEffect> effects) = TargetProtocol.Step(state, input, Agent.Time.GetUtcNow());
+        foreach (TargetEffect effect in effects)
+        {
+            Start(effect);
+        }
+    }
+
+    /// <summary>Lets go of a shell that is undecided: the next agent finds it. One that runs belongs to the agent, and one that is destroyed is gone.</summary>
+    private protected override async Task CloseAsync()
+    {
+        await (receiver?.DisposeAsync() ?? ValueTask.CompletedTask);
+        if (guest is not null && !Agent.Owns(guest))
+        {
+            await guest.DisposeAsync();
         }
     }
 
@@ -63,66 +76,87 @@ public sealed class TargetReplica : IAsyncDisposable
     {
         switch (effect)
         {
-            case TargetEffect.Report report: agent.Reports.Tell(report.Message); break;
+            case TargetEffect.Report report: Agent.Tell(report.Message, Command.Epoch); break;
             case TargetEffect.BuildShell build: Run(() => BuildShellAsync(build.Command)); break;
-            case TargetEffect.AppendTransfer append: Run(() => AskOwnershipAsync(append.Request)); break;
-            case TargetEffect.ReadOwnership: Run(() => AskOwnershipAsync(null)); break;
+            case TargetEffect.AppendTransfer append: Append(token => TransferAsync(append.Request, token), Unanswered); break;
+            case TargetEffect.ReadOwnership: Read(); break;
             case TargetEffect.StartGuest: Run(StartGuestAsync); break;
             case TargetEffect.TellSource tell: TellSource(tell); break;
-            case TargetEffect.DestroyShell: Run(DestroyShellAsync); break;
-            case TargetEffect.Forget: agent.Forget(this); break;
+            case TargetEffect.DestroyShell: RunUntilDone(DestroyShellAsync); break;
+            case TargetEffect.Forget: Agent.Forget(this); break;
             default: throw new InvalidOperationException($"{effect.GetType().Name} is no effect of a target.");
         }
     }
 
-    private void Run(Func<Task> work) => Task.Run(async () =>
-    {
-        try
-        {
-            await work();
-        }
-        catch (OperationCanceledException) when (ended.IsCancellationRequested)
-        {
-            agent.Logger.EffectDropped(Command.OperationId);
-        }
-        catch (Exception error)
-        {
-            agent.Logger.EffectFailed(Command.OperationId, error);
-        }
-    });
+    private void Read() => Read(view => new TargetInput.OwnershipObserved(view), Unanswered);
+
+    private static TargetInput.OwnershipUnanswered Unanswered(string detail) => new(detail);
+
+    private async Task<TargetInput> TransferAsync(TransferOwnership commit, CancellationToken token) =>
+        new TargetInput.CommitAnswered(await Agent.OwnershipLog.TransferAsync(VmId, commit, token));
 
     private async Task BuildShellAsync(StartReplica command)
     {
         try
         {
-            agent.Faults.ThrowIfStartFails();
+            Agent.Faults.ThrowIfStartFails();
             bool powerOn = command.Kind == OperationKind.PowerOn;
             GuestTag tag = new(command.VmId, command.OperationId, command.Replica, command.Epoch);
-            guest = await agent.Hypervisor.BuildPausedAsync(new GuestSpec(tag, command.Vm, powerOn, Prefault: !powerOn), ended.Token);
-            if (!powerOn)
+            guest = await Agent.Hypervisor.BuildPausedAsync(new GuestSpec(tag, command.Vm, powerOn, Prefault: !powerOn), Ended);
+            WatchGuest(guest);
+            if (powerOn)
             {
-                ReplicaIdentity identity = new(new ReplicaKey(command.OperationId, command.Replica, command.Epoch), command.VmId, command.Vm.MemoryBytes);
-                byte[] token = ReplicaToken.Derive(Encoding.UTF8.GetBytes(agent.Options.ClusterKey), identity);
-                receiver = agent.Listener.Expect(identity, token, guest.Memory, agent.Faults.Take());
+                // The commit follows at once, and may succeed after a crash.
+                Agent.Journal.WriteImage(new JournaledImage(command, 0, NoImage));
+            }
+            else
+            {
+                receiver = Expect(command, guest);
                 Run(() => ListenAsync(receiver));
             }
 
-            Post(new TargetInput.ShellBuilt(powerOn ? null : agent.DataEndpoint, NoImage));
+            Post(new TargetInput.ShellBuilt(powerOn ? null : Agent.DataEndpoint, NoImage));
         }
-        catch (Exception error) when (error is HypervisorException or PlatformNotSupportedException or InjectedFaultException)
+        catch (Exception error) when (!Ended.IsCancellationRequested)
         {
-            Post(new TargetInput.ShellFailed(new Reason("shell-failed", error.Message)));
+            TargetInput.ShellFailed failed = new(new Reason("shell-failed", error.Message));
+            RunUntilDone(async () =>
+            {
+                await (guest?.DestroyAsync(Ended) ?? Task.CompletedTask);
+                Post(failed);
+            });
         }
+    }
+
+    private MigrationReceiver Expect(StartReplica command, IGuest shell)
+    {
+        ReplicaIdentity identity = new(new ReplicaKey(command.OperationId, command.Replica, command.Epoch), command.VmId, command.Vm.MemoryBytes);
+        byte[] token = ReplicaToken.Derive(Encoding.UTF8.GetBytes(Agent.Options.ClusterKey), identity);
+        return Agent.Listener.Expect(identity, token, shell.Memory, Agent.Faults.Take(), image => Keep(command, shell, image));
+    }
+
+    /// <summary>Before READY leaves: after it this image may be the only whole one, so an agent that comes after this one must know that it is whole.</summary>
+    private void Keep(StartReplica command, IGuest shell, ImageCompleted image)
+    {
+        if (shell.State is null)
+        {
+            throw new HypervisorException("The shell's guest is gone.");
+        }
+
+        Agent.Journal.WriteImage(new JournaledImage(command, image.Incarnation, image.Digest));
     }
 
     private async Task ListenAsync(MigrationReceiver session)
     {
-        await foreach (ReceiverEvent happened in session.Events.ReadAllAsync(ended.Token))
+        await foreach (ReceiverEvent happened in session.Events.ReadAllAsync(Ended))
         {
             switch (happened)
             {
                 case ImageCompleted image: Post(new TargetInput.ImageComplete(image.Incarnation, image.Digest)); break;
-                case ImageVoided: Post(new TargetInput.ImageVoided()); break;
+                case ImageVoided:
+                    Agent.TryClearImage(OperationId, Command.Replica);
+                    Post(new TargetInput.ImageVoided());
+                    break;
                 case VoteReceived vote: Post(new TargetInput.VoteReceived(vote.OwnershipVersion, vote.Incarnation, vote.Epoch)); break;
                 case SourceAborted aborted: Post(new TargetInput.SourceAborted(new Reason("aborted-by-source", aborted.Reason))); break;
                 case MigrationFailed failed: Post(new TargetInput.StreamLost(new Reason("migration-stream-failed", failed.Reason))); break;
@@ -130,71 +164,66 @@ public sealed class TargetReplica : IAsyncDisposable
         }
     }
 
-    /// <summary>Commits, or reads. One read at a time: the protocol repeats what got no answer.</summary>
-    private async Task AskOwnershipAsync(TransferOwnership? commit)
+    /// <summary>A shell that dies takes its image with it, also one that was complete: nothing may be committed on it.</summary>
+    private void WatchGuest(IGuest shell) => shell.Exited.ContinueWith(
+        _ =>
+        {
+            Post(new TargetInput.ImageVoided());
+            Post(new TargetInput.StreamLost(new Reason("guest-lost", "The shell's guest ended on its own.")));
+        },
+        Ended,
+        TaskContinuationOptions.None,
+        TaskScheduler.Default);
+
+    private async Task StartGuestAsync()
     {
-        if (Interlocked.Exchange(ref ownershipCalls, 1) == 1 && commit is null)
+        try
+        {
+            if (guest!.State != GuestState.Running)
+            {
+                await guest.StartAsync(Ended);
+            }
+        }
+        catch (HypervisorException error)
+        {
+            Agent.Logger.OwnedGuestNotStarted(VmId, error);
+            Post(new TargetInput.GuestStartFailed(error.Message));
+            return;
+        }
+
+        Agent.GuestOwned(guest);
+        Agent.TryClearImage(OperationId, Command.Replica);
+        Post(new TargetInput.GuestStarted());
+    }
+
+    /// <summary>In step with the state machine: the migration stream must not be closed before its last word is written.</summary>
+    private void TellSource(TargetEffect.TellSource tell)
+    {
+        if (receiver is not { State: ReceiverState.Voted } session)
         {
             return;
         }
 
         try
         {
-            Post(commit is null
-                ? new TargetInput.OwnershipObserved(await agent.OwnershipLog.ReadAsync(Command.VmId, ended.Token))
-                : new TargetInput.CommitAnswered(await agent.OwnershipLog.TransferAsync(Command.VmId, commit, ended.Token)));
-        }
-        catch (Exception error) when (!ended.IsCancellationRequested)
-        {
-            agent.Logger.OwnershipUnanswered(Command.VmId, error);
-            Post(new TargetInput.OwnershipUnanswered(error.Message));
-        }
-        finally
-        {
-            Volatile.Write(ref ownershipCalls, 0);
-        }
-    }
-
-    private async Task StartGuestAsync()
-    {
-        try
-        {
-            await guest!.StartAsync(ended.Token);
-            agent.GuestOwned(Command.VmId, guest);
-            Post(new TargetInput.GuestStarted());
-        }
-        catch (HypervisorException error)
-        {
-            agent.Logger.OwnedGuestNotStarted(Command.VmId, error);
-            Post(new TargetInput.GuestStartFailed(error.Message));
-        }
-    }
-
-    /// <summary>In step with the state machine: the migration stream must not be closed before its last word is written.</summary>
-    private void TellSource(TargetEffect.TellSource tell)
-    {
-        if (receiver is { State: ReceiverState.Voted } session)
-        {
             bool told = tell.Resumed ? session.ReportResumed() : session.ReportRefused(tell.Detail);
             if (!told)
             {
-                agent.Logger.SourceNotTold(Command.OperationId, tell.Detail);
+                Agent.Logger.SourceNotTold(OperationId, tell.Detail);
             }
+        }
+        catch (InvalidOperationException)
+        {
+            // The agent stops, and has closed the session between the look and the word.
+            Agent.Logger.SourceNotTold(OperationId, tell.Detail);
         }
     }
 
     private async Task DestroyShellAsync()
     {
-        if (receiver is not null)
-        {
-            await receiver.DisposeAsync();
-        }
-
-        if (guest is not null)
-        {
-            await guest.DestroyAsync(ended.Token);
-        }
-
+        await (receiver?.DisposeAsync() ?? ValueTask.CompletedTask);
+        await (guest?.DestroyAsync(Ended) ?? Task.CompletedTask);
+        Agent.TryClearImage(OperationId, Command.Replica);
         Post(new TargetInput.ShellDestroyed());
     }
 }
