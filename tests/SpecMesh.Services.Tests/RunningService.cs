@@ -30,8 +30,6 @@ internal sealed class RunningService : IAsyncDisposable
 
     public MessageBus Bus => app.Services.GetRequiredService<MessageBus>();
 
-    public IServiceProvider Services => app.Services;
-
     public EventTypes Types => app.Services.GetRequiredService<EventTypes>();
 
     public IEventStore Store => app.Services.GetRequiredService<IEventStore>();
