@@ -221,7 +221,7 @@ public sealed class MigrationTests : IAsyncLifetime
         Operation move = await mesh.OpenAsync("vm", OperationKind.Migrate);
         TaskCompletionSource asked = new(TaskCreationOptions.RunContinuationsAsynchronously);
         int refusals = 0;
-        target.Line.Before = (call, token) => call == "transfer" ? Task.Delay(Timeout.Infinite, token) : Task.CompletedTask;
+        target.Line.Before = (call, token) => call == "transfer" ? ScriptedOwnership.NoAnswerAsync(token) : Task.CompletedTask;
         source.Line.Before = (call, _) =>
         {
             if (call == "refuse" && Interlocked.Increment(ref refusals) == 5)

@@ -83,13 +83,13 @@ public sealed class RestartTests : IAsyncLifetime
             if (call == "transfer")
             {
                 committed.TrySetResult();
-                return Task.Delay(Timeout.Infinite, token);
+                return ScriptedOwnership.NoAnswerAsync(token);
             }
 
             return Task.CompletedTask;
         };
         Operation move = await mesh.OpenAsync("vm", OperationKind.Migrate);
-        target.Line.Before = (call, token) => call == "read" ? Task.Delay(Timeout.Infinite, token) : Task.CompletedTask;
+        target.Line.Before = (call, token) => call == "read" ? ScriptedOwnership.NoAnswerAsync(token) : Task.CompletedTask;
         await mesh.RaceAsync(move, 0, source, target);
         await committed.Task.WaitAsync(AgentMesh.Patience);
         await target.KillAgentAsync();
@@ -207,11 +207,11 @@ public sealed class RestartTests : IAsyncLifetime
     {
         AgentHost stranger = await mesh.HostAsync("h9");
         Operation nowhere = new(Guid.NewGuid(), "stray", OperationKind.PowerOn, 0, 1, null);
-        stranger.Line.Before = (call, token) => call == "transfer" ? Task.Delay(Timeout.Infinite, token) : Task.CompletedTask;
+        stranger.Line.Before = (call, token) => call == "transfer" ? ScriptedOwnership.NoAnswerAsync(token) : Task.CompletedTask;
         stranger.Start(nowhere.Start(0, stranger));
         await mesh.HearAsync<ReplicaReady>(ready => ready.OperationId == nowhere.Id);
         await stranger.KillAgentAsync();
-        await stranger.StartAgentAsync(line => line.Before = (call, token) => call == "transfer" ? Task.Delay(Timeout.Infinite, token) : Task.CompletedTask);
+        await stranger.StartAgentAsync(line => line.Before = (call, token) => call == "transfer" ? ScriptedOwnership.NoAnswerAsync(token) : Task.CompletedTask);
 
         // No event stream knows the machine: an append may still be on its way, so its shell is neither started nor destroyed.
         Assert.Equal("stray", Assert.Single(stranger.Agent.Guests).VmId);
@@ -224,7 +224,7 @@ public sealed class RestartTests : IAsyncLifetime
         Operation move = await mesh.OpenAsync("vm", OperationKind.Migrate);
         TaskCompletionSource asked = new(TaskCreationOptions.RunContinuationsAsynchronously);
         TaskCompletionSource released = new(TaskCreationOptions.RunContinuationsAsynchronously);
-        source.Line.Before = (call, token) => call == "refuse" ? Task.Delay(Timeout.Infinite, token) : Task.CompletedTask;
+        source.Line.Before = (call, token) => call == "refuse" ? ScriptedOwnership.NoAnswerAsync(token) : Task.CompletedTask;
         target.Line.Before = (call, token) =>
         {
             if (call != "transfer")

@@ -16,7 +16,10 @@ internal sealed class ScriptedOwnership(Ownership real) : IOwnershipLog
     public Func<string, CancellationToken, Task> After { get; set; } = Nothing;
 
     /// <summary>From now on no call is answered, and none has an effect.</summary>
-    public void Sever() => Before = After = (_, token) => Task.Delay(Timeout.Infinite, token);
+    public void Sever() => Before = After = (_, token) => NoAnswerAsync(token);
+
+    /// <summary>Waits until the caller gives up.</summary>
+    public static Task NoAnswerAsync(CancellationToken cancellationToken) => new TaskCompletionSource().Task.WaitAsync(cancellationToken);
 
     /// <summary>The line is as it should be.</summary>
     public void Mend() => Before = After = Nothing;
