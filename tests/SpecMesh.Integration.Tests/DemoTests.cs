@@ -5,6 +5,7 @@ using SpecMesh.Contracts;
 namespace SpecMesh.Integration.Tests;
 
 /// <summary>The main job, as a user runs it: exactly one guest runs at the end, its memory is right, and nothing is left behind.</summary>
+[Collection(RunningSystemCollection.Name)]
 public sealed class DemoTests
 {
     [Theory]

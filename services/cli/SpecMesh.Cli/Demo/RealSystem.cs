@@ -34,13 +34,16 @@ internal static class RealSystem
         {
             Topology topology = WithHosts(TopologyReader.Read(Path.Combine(root, "tye.yaml")), options.Hosts);
             Action<string> report = options.Json ? _ => { } : Console.WriteLine;
-            return await RunningSystem.StartAsync(new StartOptions(topology, state, null, ReadyBound), report, cancellationToken);
+            return await RunningSystem.StartAsync(new StartOptions(topology, state, FirstPort(), ReadyBound), report, cancellationToken);
         }
         catch (Exception exception) when (exception is TopologyException or StartFailedException)
         {
             throw new CommandException(exception.Message);
         }
     }
+
+    /// <summary>Ports of its own: those of the topology belong to <c>infra/up</c>, even while one of its servers is being started again.</summary>
+    private static int FirstPort() => 20_000 + (Environment.ProcessId % 10_000);
 
     /// <summary>The topology with further host agents, made after its last one, where a demonstration wants more hosts than it describes.</summary>
     private static Topology WithHosts(Topology topology, int wanted)
