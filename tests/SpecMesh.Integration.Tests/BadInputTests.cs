@@ -3,38 +3,18 @@ using SpecMesh.Contracts;
 
 namespace SpecMesh.Integration.Tests;
 
-/// <summary>Bad input over HTTP: 4xx with the field named, never a 500, never a half-started operation.</summary>
+/// <summary>Bad input through the gateway: 4xx with the field named, never a 500, never a half-started operation. The whole list stands in SubmitTests, in one process.</summary>
 [Collection(RunningSystemCollection.Name)]
 public sealed class BadInputTests(RunningSystemFixture system)
 {
     [ServersTheory]
     [InlineData("""{"kind":"Migrate","vmId":"no-such-vm"}""", 404, "vmId")]
-    [InlineData("""{"kind":"Migrate"}""", 400, "vmId")]
     [InlineData("""{"vmId":"x"}""", 400, "kind")]
-    [InlineData("""{"kind":"Explode","vmId":"x"}""", 400, "kind")]
-    [InlineData("""{"kind":7,"vmId":"x"}""", 400, "kind")]
-    [InlineData("""{"kind":"Migrate","vmId":42}""", 400, "vmId")]
-    [InlineData("""{"kind":"Migrate","vmId":"UPPER"}""", 400, "vmId")]
-    [InlineData("""{"kind":"Migrate","vmId":"a/../b"}""", 400, "vmId")]
-    [InlineData("""{"kind":"Migrate","vmId":"x","sq":0}""", 400, "sq")]
-    [InlineData("""{"kind":"Migrate","vmId":"x","sq":17}""", 400, "sq")]
     [InlineData("""{"kind":"Migrate","vmId":"x","sq":2.5}""", 400, "sq")]
-    [InlineData("""{"kind":"Migrate","vmId":"x","sq":"three"}""", 400, "sq")]
-    [InlineData("""{"kind":"Migrate","vmId":"x","targets":[]}""", 400, "targets")]
     [InlineData("""{"kind":"Migrate","vmId":"x","targets":["host-1","host-1"]}""", 400, "targets[1]")]
-    [InlineData("""{"kind":"Migrate","vmId":"x","targets":["host-1",null]}""", 400, "targets[1]")]
-    [InlineData("""{"kind":"Migrate","vmId":"x","targets":["host-1",9]}""", 400, "targets[1]")]
-    [InlineData("""{"kind":"Migrate","vmId":"x","cost":{"timeoutSeconds":0}}""", 400, "cost.timeoutSeconds")]
-    [InlineData("""{"kind":"Migrate","vmId":"x","cost":{"timeoutSeconds":-1}}""", 400, "cost.timeoutSeconds")]
     [InlineData("""{"kind":"Migrate","vmId":"x","cost":{"timeoutSeconds":"NaN"}}""", 400, "cost.timeoutSeconds")]
     [InlineData("""{"kind":"Migrate","vmId":"x","cost":{"timeoutSeconds":1e999}}""", 400, "cost.timeoutSeconds")]
     [InlineData("""{"kind":"Migrate","vmId":"x","cost":{"timeoutMinutes":1}}""", 400, "cost.timeoutMinutes")]
-    [InlineData("""{"kind":"Migrate","vmId":"x","colour":"red"}""", 400, "colour")]
-    [InlineData("""{"kind":"Migrate","vmId":"x","targetChoice":"astrology"}""", 400, "targetChoice")]
-    [InlineData("""{"kind":"Migrate","vmId":"x","manager":"hope"}""", 400, "manager")]
-    [InlineData("""{"kind":"Migrate","vmId":"x","vm":{"memoryBytes":4096}}""", 400, "vm")]
-    [InlineData("""{"kind":"PowerOn","vmId":"new-vm","vm":{"memoryBytes":4097}}""", 400, "vm.memoryBytes")]
-    [InlineData("""{"kind":"PowerOn","vmId":"new-vm"}""", 400, "vm")]
     [InlineData("""{"kind":"PowerOn","vmId":"new-vm","targets":["no-such-host"],"vm":{"memoryBytes":16777216}}""", 400, "targets[0]")]
     public async Task a_bad_request_names_its_field(string body, int expected, string field)
     {

@@ -22,11 +22,11 @@ public static class DemoCommand
         Option<string?> state = new("--state") { Description = "State directory of the running system, for --real.", HelpName = "DIR" };
         Option<bool> json = new("--json") { Description = "Print one JSON object and nothing else." };
         Option<bool> verbose = new("--verbose") { Description = "Print the services' logs on standard error." };
-        sq.Validators.Add(result => Check(result, sq, value => value is >= 1 and <= 16, "--sq is 1 to 16."));
-        memory.Validators.Add(result => Check(result, memory, value => value is null or (>= 1 << 20 and <= 1L << 40) && value.GetValueOrDefault() % 4096 == 0, "--memory is a multiple of 4096 bytes, from 1MiB."));
-        writeRate.Validators.Add(result => Check(result, writeRate, value => value is >= 0 and <= 1e9, "--write-rate is 0 to 1e9."));
-        failed.Validators.Add(result => Check(result, failed, value => value is null or >= 0, "--failed-targets is 0 or more."));
-        slow.Validators.Add(result => Check(result, slow, value => value is null or >= 0, "--slow-targets is 0 or more."));
+        sq.Require(value => value is >= 1 and <= 16, "--sq is 1 to 16.");
+        memory.Require(value => value is null or (>= 1 << 20 and <= 1L << 40) && value.GetValueOrDefault() % 4096 == 0, "--memory is a multiple of 4096 bytes, from 1MiB.");
+        writeRate.Require(value => value is >= 0 and <= 1e9, "--write-rate is 0 to 1e9.");
+        failed.Require(value => value is null or >= 0, "--failed-targets is 0 or more.");
+        slow.Require(value => value is null or >= 0, "--slow-targets is 0 or more.");
         Command command = new("demo", "Race a running guest to several hosts, one of them failing and one slow, and let exactly one win.")
         {
             seed, memory, sq, writeRate, failed, slow, slowRate, timeout, real, state, json, verbose,
@@ -64,13 +64,5 @@ public static class DemoCommand
         DemoResult result = await new DemoRun(system, options, screen).RunAsync(cancellationToken);
         screen.ShowResult(result);
         return result.IsGood ? 0 : 1;
-    }
-
-    private static void Check<T>(System.CommandLine.Parsing.OptionResult result, Option<T> option, Func<T?, bool> holds, string message)
-    {
-        if (!holds(result.GetValue(option)))
-        {
-            result.AddError(message);
-        }
     }
 }

@@ -19,13 +19,7 @@ public static class UpCommand
             HelpName = "DIR",
         };
         Option<int?> portBase = new("--port-base") { Description = "Take ports from here upwards; default: the topology's ports where they are free.", HelpName = "N" };
-        portBase.Validators.Add(result =>
-        {
-            if (result.GetValueOrDefault<int?>() is not (null or (> 0 and < 65536)))
-            {
-                result.AddError("--port-base needs a port from 1 to 65535.");
-            }
-        });
+        portBase.Require(value => value is null or (> 0 and < 65536), "--port-base needs a port from 1 to 65535.");
         Option<int> readyTimeout = new("--ready-timeout") { Description = "Seconds that one stage of services may take to become ready.", DefaultValueFactory = _ => 120 };
         Option<bool> noBuild = new("--no-build") { Description = "Start what was built before." };
         Command command = new("up", "Start RabbitMQ, PostgreSQL, every service and the host agents as processes, and stop them on Ctrl-C.")
