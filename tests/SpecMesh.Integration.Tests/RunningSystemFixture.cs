@@ -105,6 +105,12 @@ public sealed class RunningSystemFixture : IAsyncLifetime
             up.Dispose();
         }
 
+        using (StateDirectory stopped = StateDirectory.Take(state))
+        {
+            // A stopped system keeps its servers' data for its next start; this one has none.
+            stopped.DeleteServerHomes();
+        }
+
         Directory.Delete(state, recursive: true);
     }
 }
