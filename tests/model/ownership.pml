@@ -302,7 +302,7 @@ proctype Target(byte i)
     :: d_step { targetUp[i] && (shell[i] == ready || shell[i] == committing) && owner == i -> shell[i] = runs; votedVersion[i] = 0; granted[i] = 0; printf("target runs the guest (%d)\n", i) }
 
     /* The commit was refused. The image is kept until it is void. [TargetProtocol.CommitAnswered] */
-    :: d_step { targetUp[i] && shell[i] == committing && owner != i && version != votedVersion[i] ->
+    :: d_step { targetUp[i] && shell[i] == committing && owner != i && (version != votedVersion[i] || open != operationOf(i)) ->
         shell[i] = ready;
         votedVersion[i] = (votedVersion[i] == granted[i] -> votedVersion[i] : 0);
         printf("target hears that its commit was refused (%d)\n", i) }
@@ -313,8 +313,7 @@ proctype Target(byte i)
     :: d_step { targetUp[i] && shell[i] == ready && owner != i && (open != operationOf(i) || broken[i]) -> destroy(i); printf("target destroys a complete image because of an abort (%d)\n", i) }
 #endif
 
-    /* The agent starts again: an incomplete shell is destroyed, a complete one waits, a committed one runs, and what was complete is
-     * reported again. [TargetProtocol.Recovered] [Recovery.Decide] [Recover.TakeOverShell] */
+    /* The agent starts again: an incomplete shell is destroyed, a complete one waits, a committed one runs. [TargetProtocol.Recovered] [Recovery.Decide] [Recover.TakeOverShell] */
     :: d_step {
         !targetUp[i] ->
         targetUp[i] = 1;
@@ -322,14 +321,17 @@ proctype Target(byte i)
         :: shell[i] == receiving -> destroy(i)
         :: (shell[i] == kept || shell[i] == ready || shell[i] == committing) && owner == i -> shell[i] = runs
         :: (shell[i] == kept || shell[i] == ready || shell[i] == committing) && owner != i ->
-            shell[i] = ready;
-#ifndef MUTATION_REPORT_ONCE
-            report[i] = 1
-#endif
+            shell[i] = ready
         :: shell[i] == runs || shell[i] == destroyed -> skip
         fi;
         printf("target agent starts again (%d)\n", i)
       }
+
+#ifndef MUTATION_REPORT_ONCE
+    /* The first report may have gone with the agent. An operation that is over asks for the shell's end until it has heard what is there, and a target that
+     * keeps a complete image says so. [SpecOpEnding.AskForEverything] [TargetProtocol.Abort] */
+    :: d_step { targetUp[i] && shell[i] == ready && !racing[operationOf(i)] && heard[i] == silent && !report[i] -> report[i] = 1; printf("target says again that it is ready (%d)\n", i) }
+#endif
 
     /* The reports. ReplicaCleaned is asked for until it is heard. [TargetProtocol.ReadyReport] [SpecOpRace.Ready] [SpecOpEnding.Cleaned]
      * [SpecOpEnding.AskForEverything] */
