@@ -144,6 +144,9 @@ public sealed class TargetReplica : ProtocolShell<TargetInput>
         }
 
         Agent.Journal.WriteImage(new JournaledImage(command, image.Incarnation, image.Digest, image.OwnershipVersion));
+
+        // Also before READY leaves: a command that ends the replica, handled after the source has its READY, must find the image complete.
+        Post(new TargetInput.ImageComplete(image.Incarnation, image.Digest, image.OwnershipVersion));
     }
 
     private async Task ListenAsync(MigrationReceiver session)
@@ -152,7 +155,6 @@ public sealed class TargetReplica : ProtocolShell<TargetInput>
         {
             switch (happened)
             {
-                case ImageCompleted image: Post(new TargetInput.ImageComplete(image.Incarnation, image.Digest, image.OwnershipVersion)); break;
                 case ImageVoided:
                     Agent.TryClearImage(OperationId, Command.Replica);
                     Post(new TargetInput.ImageVoided());
