@@ -1,6 +1,7 @@
 using System.Text;
 using SpecMesh.Contracts;
 using SpecMesh.DataPath;
+using SpecMesh.Hosting;
 using SpecMesh.Hypervisors;
 using SpecMesh.Speculation.SpecOps;
 
@@ -144,6 +145,7 @@ public sealed class TargetReplica : ProtocolShell<TargetInput>
         }
 
         Agent.Journal.WriteImage(new JournaledImage(command, image.Incarnation, image.Digest));
+        Agent.Reach(FaultPoints.Ready, OperationId);
     }
 
     private async Task ListenAsync(MigrationReceiver session)
@@ -179,9 +181,11 @@ public sealed class TargetReplica : ProtocolShell<TargetInput>
     {
         try
         {
+            await Agent.ReachAsync(FaultPoints.Appended, OperationId, Ended);
             if (guest!.State != GuestState.Running)
             {
                 await guest.StartAsync(Ended);
+                await Agent.ReachAsync(FaultPoints.Resumed, OperationId, Ended);
             }
         }
         catch (HypervisorException error)
@@ -223,6 +227,7 @@ public sealed class TargetReplica : ProtocolShell<TargetInput>
     {
         await (receiver?.DisposeAsync() ?? ValueTask.CompletedTask);
         await (guest?.DestroyAsync(Ended) ?? Task.CompletedTask);
+        await Agent.ReachAsync(FaultPoints.LosersCleaned, OperationId, Ended);
         Agent.TryClearImage(OperationId, Command.Replica);
         Post(new TargetInput.ShellDestroyed());
     }
