@@ -26,7 +26,7 @@ public sealed class CommitWatch(string process) : IStreamWatch
         Armed[process] = true;
     }
 
-    public static void Disarm(string process) => Armed.TryRemove(process, out _);
+    public static void DisarmAll() => Armed.Clear();
 
     /// <summary>True once the process has lost an answer.</summary>
     public static bool HasStruck(string process) => Struck.ContainsKey(process);

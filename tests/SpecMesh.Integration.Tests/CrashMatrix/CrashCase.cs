@@ -49,6 +49,7 @@ public sealed class CrashCase(CrashSystem system, string name)
     private async Task CleanUpAsync(Move move)
     {
         system.Points.Clear();
+        CommitWatch.DisarmAll();
         system.Victims.ThawAll();
         system.Links.HealAll();
         foreach (string left in HostInspection.Processes(move.VmId))

@@ -11,12 +11,12 @@ public sealed class CrashMatrixTests(CrashSystem system)
 
     public static TheoryData<Cell> Rest => [.. Cell.All().Where(cell => !cell.IsInTheThird)];
 
-    [ServersTheory]
+    [OwnServersTheory]
     [Trait("Matrix", "third")]
     [MemberData(nameof(Third))]
     public Task one_guest_survives(Cell cell) => CrashCase.RunAsync(system, cell);
 
-    [ServersTheory]
+    [OwnServersTheory]
     [Trait("Matrix", "rest")]
     [MemberData(nameof(Rest))]
     public Task one_guest_survives_also(Cell cell) => CrashCase.RunAsync(system, cell);

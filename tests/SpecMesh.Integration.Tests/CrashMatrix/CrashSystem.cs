@@ -21,7 +21,14 @@ public sealed class CrashSystem : IAsyncLifetime
     private long told;
     private readonly Stack<Func<ValueTask>> stops = new();
 
+    /// <summary>Why the system cannot be started here; null when it can. Servers that the environment gives are not struck.</summary>
+    public static string? WhyNot => RunningSystemFixture.MissingServers
+        ?? (PrivateRabbitMq.IsInstalled && PrivatePostgres.IsInstalled ? null : "RabbitMQ and PostgreSQL are given by the environment and not installed: they are not struck.");
+
     public string State => home;
+
+    /// <summary>The file system of the database; null where the machine permits none.</summary>
+    public DatabaseDisk? Disk { get; private set; }
 
     public ArmedPoints Points { get; private set; } = null!;
 
@@ -49,7 +56,7 @@ public sealed class CrashSystem : IAsyncLifetime
 
     public async Task InitializeAsync()
     {
-        if (RunningSystemFixture.MissingServers is not null)
+        if (WhyNot is not null)
         {
             return;
         }
@@ -61,6 +68,16 @@ public sealed class CrashSystem : IAsyncLifetime
             state.Dispose();
             return ValueTask.CompletedTask;
         });
+        if (DatabaseDisk.WhyNot is null)
+        {
+            Disk = DatabaseDisk.Mount(Path.Combine(home, "database.image"), state.ServerHome("postgres", UnixUser.ForServer("postgres")));
+            stops.Push(() =>
+            {
+                Disk.Dispose();
+                return ValueTask.CompletedTask;
+            });
+        }
+
         string runId = Guid.NewGuid().ToString("N");
         string ledger = Path.Combine(home, "servers.json");
         Supervisor servers = new(runId, new ProcessLedger(ledger, runId), Note, TimeSpan.FromSeconds(1));

@@ -80,8 +80,7 @@ public sealed class Move
 
     private async Task InjectAsync(InjectFault fault)
     {
-        ConnectionFactory factory = new() { Uri = new Uri(system.Bus.Replace("rabbitmq://", "amqp://", StringComparison.Ordinal)) };
-        await using IConnection connection = await factory.CreateConnectionAsync("crash-matrix");
+        await using IConnection connection = await BrokerFaults.ConnectAsync(system.Bus);
         await using IChannel channel = await connection.CreateChannelAsync(new CreateChannelOptions(publisherConfirmationsEnabled: true, publisherConfirmationTrackingEnabled: true));
         BasicProperties properties = new() { ContentType = "application/json", DeliveryMode = DeliveryModes.Persistent, Type = $"{typeof(InjectFault).Namespace}:{nameof(InjectFault)}" };
         await channel.BasicPublishAsync("", HostQueue.Of(fault.HostId), mandatory: true, properties, JsonSerializer.SerializeToUtf8Bytes(fault, ContractJson.Options));

@@ -131,8 +131,7 @@ public sealed class Oracle(CrashSystem system, string vmId, Guid operationId)
 
     private async Task<string?> MessagesLeftAsync()
     {
-        ConnectionFactory factory = new() { Uri = new Uri(system.Bus.Replace("rabbitmq://", "amqp://", StringComparison.Ordinal)) };
-        await using IConnection connection = await factory.CreateConnectionAsync("crash-matrix");
+        await using IConnection connection = await BrokerFaults.ConnectAsync(system.Bus);
         string[] aside = [.. Queues.SelectMany(queue => (string[])[queue + "_error", queue + "_skipped"]), .. Services.Select(service => service + "_outbox_error")];
         foreach (string queue in (string[])[.. Queues, .. aside])
         {

@@ -11,8 +11,8 @@ public sealed class Victims(IReadOnlyList<string> ledgers)
     /// <summary>Stops it dead.</summary>
     public void Kill(string name) => Signal(name, "KILL");
 
-    /// <summary>Asks it to end.</summary>
-    public void Stop(string name) => Signal(name, "INT");
+    /// <summary>Asks it to end in good order, by the signal that it understands so.</summary>
+    public void Stop(string name, string signal) => Signal(name, signal);
 
     /// <summary>Takes the processor away from it.</summary>
     public void Freeze(string name)
