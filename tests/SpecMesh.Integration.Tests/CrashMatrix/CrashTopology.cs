@@ -64,6 +64,7 @@ internal sealed class CrashTopology
     {
         List<TopologyVariable> environment = [.. service.Environment.Select(variable => variable with { Value = Rewire(service.Name, variable) })];
         environment.Add(new TopologyVariable("SpecMesh__FaultPoints", pointsDirectory));
+        environment.Add(new TopologyVariable("Logging__LogLevel__Microsoft.AspNetCore", "Warning"));
         environment.Add(new TopologyVariable("Logging__Console__FormatterName", "simple"));
         environment.Add(new TopologyVariable("Logging__Console__FormatterOptions__TimestampFormat", "HH:mm:ss.fff "));
         if (service.Name == "failure-monitor")
