@@ -20,6 +20,7 @@ internal sealed class HandlerRunner(
     IOptions<SpecMeshOptions> options,
     MeshMetrics metrics,
     StoreState state,
+    FaultPoints faultPoints,
     ILogger<HandlerRunner> logger,
     IEventStore? store = null)
 {
@@ -39,10 +40,17 @@ internal sealed class HandlerRunner(
                 await using AsyncServiceScope scope = scopes.CreateAsyncScope();
                 HandlerContext context = NewContext(what, scope.ServiceProvider);
                 await handler(context, token);
-                await context.Work.CommitAsync(checkpoint, token);
-                context.Committed();
+                await CommitAsync(what.Service, context, checkpoint, token);
             },
             cancellationToken);
+    }
+
+    /// <summary>Makes what a handler has put into its unit of work durable.</summary>
+    public async Task CommitAsync(string service, HandlerContext context, CheckpointMove? checkpoint, CancellationToken cancellationToken)
+    {
+        await faultPoints.BeforeCommitAsync(service, context.Work, cancellationToken);
+        await context.Work.CommitAsync(checkpoint, cancellationToken);
+        context.Committed();
     }
 
     /// <summary>Runs a handler without a store, once.</summary>

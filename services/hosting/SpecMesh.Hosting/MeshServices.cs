@@ -1,7 +1,9 @@
 using MassTransit;
+using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.DependencyInjection.Extensions;
 using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Options;
 using SpecMesh.EventStore;
 
@@ -25,6 +27,7 @@ internal static class MeshServices
         services.AddSingleton(provider => provider.GetRequiredService<MeshRegistry>().Types());
         services.AddSingleton<MeshMetrics>();
         services.AddSingleton<HandlerRunner>();
+        services.AddSingleton(provider => new FaultPoints(provider.GetRequiredService<IConfiguration>(), registry, provider.GetRequiredService<ILogger<FaultPoints>>()));
         services.AddSingleton<BusGate>();
         services.AddSingleton(provider => new MessageBus(provider.GetRequiredService<IBus>(), provider.GetRequiredService<BusGate>(), provider.GetService<RabbitQueues>()));
         AddStore(services, options);

@@ -19,6 +19,7 @@ internal sealed class OutboxDispatcher(
     TimeProvider time,
     IOptions<SpecMeshOptions> options,
     MeshMetrics metrics,
+    FaultPoints faultPoints,
     ILogger<OutboxDispatcher> logger,
     IEventStore? store = null) : BackgroundService
 {
@@ -71,6 +72,7 @@ internal sealed class OutboxDispatcher(
 
     private async Task PublishAsync(IReadOnlyList<OutboxMessage> messages, CancellationToken cancellationToken)
     {
+        await faultPoints.BeforePublishAsync(service, messages, cancellationToken);
         using CancellationTokenSource timeout = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
         timeout.CancelAfter(ConfirmTimeout);
         await Task.WhenAll(messages.Select(message => DeliverAsync(message, timeout.Token)));
