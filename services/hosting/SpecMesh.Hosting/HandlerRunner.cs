@@ -20,6 +20,7 @@ internal sealed class HandlerRunner(
     IOptions<SpecMeshOptions> options,
     MeshMetrics metrics,
     StoreState state,
+    BackOff backOff,
     ILogger<HandlerRunner> logger,
     IEventStore? store = null)
 {
@@ -96,7 +97,7 @@ internal sealed class HandlerRunner(
                 Log.StoreAway(logger, exception, what.Endpoint, what.MessageId, outages);
             }
 
-            await Task.Delay(outages > 0 ? BackOff.Exponential(outages) : BackOff.Conflict(conflicts), cancellationToken);
+            await Task.Delay(outages > 0 ? backOff.Exponential(outages) : backOff.Conflict(conflicts), time, cancellationToken);
         }
     }
 

@@ -25,8 +25,12 @@ internal static class MeshServices
         services.AddSingleton(provider => provider.GetRequiredService<MeshRegistry>().Types());
         services.AddSingleton<MeshMetrics>();
         services.AddSingleton<HandlerRunner>();
-        services.AddSingleton<BusGate>();
-        services.AddSingleton(provider => new MessageBus(provider.GetRequiredService<IBus>(), provider.GetRequiredService<BusGate>(), provider.GetService<RabbitQueues>()));
+        services.AddSingleton(new BackOff(Random.Shared.NextDouble));
+        services.AddSingleton(provider => BusTransmitter.GateOf(provider.GetRequiredService<IBusControl>(), provider.GetRequiredService<TimeProvider>()));
+        services.AddSingleton(provider => new MessageBus(
+            new BusTransmitter(provider.GetRequiredService<IBus>(), provider.GetService<RabbitQueues>()).TransmitAsync,
+            provider.GetRequiredService<BusGate>(),
+            provider.GetRequiredService<TimeProvider>()));
         AddStore(services, options);
         BusRegistration.Add(services, registry, options, service);
         Observability.Add(builder, service);
