@@ -135,7 +135,7 @@ internal sealed class Agent
     public void Forget(SourceSide source)
     {
         Sources.Remove(source.OperationId);
-        source.Close();
+        Guard(source.CloseAsync());
     }
 
     public void Forget(TargetSide target)
@@ -216,10 +216,12 @@ internal sealed class Agent
 
     private void StartTarget(StartReplica command)
     {
-        if (!endedReplicas.Contains((command.OperationId, command.Replica)) && !Targets.ContainsKey((command.OperationId, command.Replica)))
+        (Guid, int) key = (command.OperationId, command.Replica);
+        bool isHere = guests.Keys.Any(guest => (guest.OperationId, guest.Replica) == key);
+        if (!isHere && !endedReplicas.Contains(key) && !Targets.ContainsKey(key))
         {
             TargetSide target = new(this, command, null);
-            Targets[(command.OperationId, command.Replica)] = target;
+            Targets[key] = target;
             target.Post(new TargetInput.Start());
         }
     }

@@ -9,20 +9,21 @@ internal sealed class StreamEndedException(string message) : Exception(message);
 /// <summary>
 /// The source's end of one replica's migration stream: rounds, the last pages, a vote; one command at a time. Pages are read in pieces, between which the guest writes on.
 /// </summary>
-internal sealed class Sender : IStreamEnd, IDisposable
+internal sealed class Sender : IStreamEnd
 {
     private readonly SourceSide side;
     private readonly DirtyPages dirty;
     private readonly Guest guest;
     private readonly ulong[] sent;
     private readonly TimeSpan connectedAt;
+    private readonly TaskCompletionSource left = new();
     private MigrationStream? stream;
     private string? ended;
     private TaskCompletionSource? acknowledged;
     private TaskCompletionSource<StreamRecord.Ready>? ready;
     private TaskCompletionSource<StreamRecord>? voteSettled;
     private bool busy;
-    private bool disposed;
+    private bool closing;
     private long pagesSent;
     private int round;
 
@@ -117,31 +118,28 @@ internal sealed class Sender : IStreamEnd, IDisposable
     }
 
     /// <summary>Tells the target why the replica ends, if nothing else is being sent, and closes the stream.</summary>
-    public void Close(string reason)
+    public Task AbortAsync(string reason)
     {
         if (!busy && ended is null)
         {
             stream!.ToTarget(new StreamRecord.Abort(reason));
         }
 
-        Dispose();
+        return CloseAsync();
     }
 
-    /// <summary>Closes the stream and leaves the dirty log, once nothing of it is read any more.</summary>
-    public void Dispose()
+    /// <summary>Closes the stream and leaves the dirty log; ends when nothing of it is read any more.</summary>
+    public Task CloseAsync()
     {
-        if (disposed)
+        if (!closing)
         {
-            return;
+            closing = true;
+            Fail("The migration stream was closed.");
+            stream!.Close(this, "The source has closed the migration stream.");
+            LeaveIfClosing();
         }
 
-        disposed = true;
-        Fail("The migration stream was closed.");
-        stream!.Close(this, "The source has closed the migration stream.");
-        if (!busy)
-        {
-            dirty.Leave(Pending);
-        }
+        return left.Task;
     }
 
     private async Task<T> CommandAsync<T>(Func<Task<T>> work)
@@ -161,10 +159,16 @@ internal sealed class Sender : IStreamEnd, IDisposable
         finally
         {
             busy = false;
-            if (disposed)
-            {
-                dirty.Leave(Pending);
-            }
+            LeaveIfClosing();
+        }
+    }
+
+    private void LeaveIfClosing()
+    {
+        if (closing && !busy)
+        {
+            dirty.Leave(Pending);
+            left.TrySetResult();
         }
     }
 

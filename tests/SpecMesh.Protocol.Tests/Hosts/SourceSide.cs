@@ -10,6 +10,7 @@ internal sealed class SourceSide : ProtocolSide<SourceInput>
 {
     private readonly Dictionary<int, Sender> senders = [];
     private readonly HashSet<int> closed = [];
+    private readonly List<Task> leaving = [];
     private SourceState state;
     private DirtyPages? dirty;
 
@@ -34,15 +35,11 @@ internal sealed class SourceSide : ProtocolSide<SourceInput>
 
     public override void LookAgain() => Read();
 
-    /// <summary>Everything is let go of. Guests stay.</summary>
-    public void Close()
+    /// <summary>Everything is let go of, and at last the dirty log. Guests stay.</summary>
+    public async Task CloseAsync()
     {
         IsClosed = true;
-        foreach (Sender sender in senders.Values)
-        {
-            sender.Dispose();
-        }
-
+        await Task.WhenAll([.. senders.Values.Select(sender => sender.CloseAsync()), .. leaving]);
         AbandonLog();
     }
 
@@ -50,7 +47,7 @@ internal sealed class SourceSide : ProtocolSide<SourceInput>
     public void LetGo()
     {
         bool free = state.Phase is SourcePhase.Copying or SourcePhase.Suspending or SourcePhase.Finishing or SourcePhase.Resuming;
-        Close();
+        Agent.Guard(CloseAsync());
         if (free && Guest is { State: GuestState.Suspended })
         {
             Guest.Become(GuestState.Running);
@@ -210,7 +207,7 @@ internal sealed class SourceSide : ProtocolSide<SourceInput>
         target.Claim(stream);
         if (closed.Contains(command.Replica))
         {
-            sender.Dispose();
+            await sender.CloseAsync();
             return;
         }
 
@@ -307,24 +304,26 @@ internal sealed class SourceSide : ProtocolSide<SourceInput>
         Post(new SourceInput.GuestResumed());
     }
 
-    private Task CloseStreamAsync(SourceEffect.CloseStream close)
+    private Task CloseStreamAsync(SourceEffect.CloseStream close) => CloseStreamAsync(close.Replica, close.Reason.Detail);
+
+    private Task CloseStreamAsync(int replica, string reason)
     {
-        closed.Add(close.Replica);
-        if (senders.Remove(close.Replica, out Sender? sender))
+        closed.Add(replica);
+        if (!senders.Remove(replica, out Sender? sender))
         {
-            sender.Close(close.Reason.Detail);
+            return Task.CompletedTask;
         }
 
-        return Task.CompletedTask;
+        Task left = sender.AbortAsync(reason);
+        leaving.Add(left);
+        return left;
     }
 
     private async Task DestroyAsync()
     {
-        foreach ((int replica, Sender sender) in senders.ToList())
+        foreach (int replica in senders.Keys.ToList())
         {
-            closed.Add(replica);
-            senders.Remove(replica);
-            sender.Close("The source gives its copy up.");
+            await CloseStreamAsync(replica, "The source gives its copy up.");
         }
 
         await HypervisorAsync("destroy");
