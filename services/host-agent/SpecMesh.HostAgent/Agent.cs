@@ -36,6 +36,7 @@ public sealed class Agent : IAsyncDisposable
         this.bus = bus;
         Reports = new Reports(bus, time, logger);
         Journal = new Journal(options.StateDirectory);
+        Reconciler = new Reconciler(this);
         Listener = MigrationListener.Start(
             new MigrationListenerOptions { Endpoint = options.DataEndpoint, Refused = (peer, error) => logger.StreamRefused(peer?.ToString(), error.Message) }, time);
         DataEndpoint = Listener.Endpoint.ToString();
@@ -61,6 +62,8 @@ public sealed class Agent : IAsyncDisposable
 
     internal Journal Journal { get; }
 
+    internal Reconciler Reconciler { get; }
+
     internal MigrationListener Listener { get; }
 
     internal Faults Faults { get; } = new();
@@ -79,6 +82,15 @@ public sealed class Agent : IAsyncDisposable
     /// <summary>The guest of a machine that this host owns: the one of the latest epoch, where an earlier one is still being destroyed.</summary>
     public IGuest? Owned(string vmId) =>
         guests.Where(pair => pair.Value && pair.Key.Tag.VmId == vmId && pair.Key.State is not null).Select(pair => pair.Key).MaxBy(guest => guest.Tag.Epoch);
+
+    /// <summary>Guests that live here because the event stream has said so.</summary>
+    internal IReadOnlyList<IGuest> OwnedGuests => [.. guests.Where(pair => pair.Value && pair.Key.State is not null).Select(pair => pair.Key)];
+
+    /// <summary>True while an operation of the machine is under way on this host.</summary>
+    internal bool IsBusyWith(string vmId) => sources.Values.Any(source => source.VmId == vmId) || targets.Values.Any(target => target.VmId == vmId);
+
+    /// <summary>True when any guest of the machine is here, also one that waits for a word of the event stream.</summary>
+    internal bool HasGuestOf(string vmId) => guests.Keys.Any(guest => guest.Tag.VmId == vmId && guest.State is not null);
 
     /// <summary>The target's side of a replica, made when it is new; null when the replica is or was here.</summary>
     internal TargetReplica? StartTarget(StartReplica command)
@@ -281,6 +293,8 @@ public sealed class Agent : IAsyncDisposable
         {
             Logger.LeftBehind(guest.Tag.VmId, error);
         }
+
+        Reconciler.Soon();
     }
 
     private static HostedGuest? Describe(IGuest guest)

@@ -29,6 +29,8 @@ public static class HostAgentService
             .Receive<StartReplica>(On<StartReplica>(id, StartReplicaHandler.Handle))
             .Receive<ConnectReplica>(On<ConnectReplica>(id, ConnectReplicaHandler.Handle))
             .Receive<AbortReplica>(On<AbortReplica>(id, AbortReplicaHandler.Handle))
+            .Receive<CommitReplica>(On<CommitReplica>(id, CommitReplicaHandler.Handle))
+            .Receive<ReconcileHost>(On<ReconcileHost>(id, ReconcileHostHandler.Handle))
             .Receive<ReleaseSource>(On<ReleaseSource>(id, ReleaseSourceHandler.Handle))
             .Receive<InjectFault>(On<InjectFault>(id, InjectFaultHandler.Handle)));
     }

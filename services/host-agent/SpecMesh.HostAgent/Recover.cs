@@ -68,18 +68,20 @@ internal static class Recover
         try
         {
             using CancellationTokenSource limit = Agent.LimitCall(cancellationToken);
-            JournaledVote? vote = agent.Journal.ReadVote(vmId);
             OwnershipView view = await agent.OwnershipLog.ReadAsync(vmId, limit.Token);
-            (RecoveryAction action, Reason reason) = Recovery.Decide(Describe(agent, guest, vote), view);
+            FoundGuest found = Describe(agent, guest);
+            (RecoveryAction action, Reason reason) = Recovery.Decide(found, view);
             if (action == RecoveryAction.RefuseFirst)
             {
-                Reason why = new("source-restarted", "The source's agent was restarted after its vote.");
-                RefuseTransfer refusal = new(vote!.OperationId, agent.Options.HostId, vote.Epoch, vote.OwnershipVersion, why);
+                Reason why = new("source-restarted", "The source's agent was restarted while the guest stood still.");
+                Guid operation = found.Vote?.OperationId ?? view.OpenOperationId ?? view.OwnerOperationId ?? Guid.Empty;
+                RefuseTransfer refusal = new(operation, agent.Options.HostId, view.Epoch, view.Version, why);
+                found = found with { RefusedAt = view.Version };
                 view = (await agent.OwnershipLog.RefuseAsync(vmId, refusal, limit.Token)).View;
-                (action, reason) = Recovery.Decide(Describe(agent, guest, vote), view);
+                (action, reason) = Recovery.Decide(found, view);
             }
 
-            // A vote that can neither win nor be refused, as in a database that was set back, is for an operator; other guests need not wait for that.
+            // A guest that can neither be taken back nor given up, as with a database that was set back, is for an operator; other guests need not wait for that.
             return (action == RecoveryAction.RefuseFirst ? RecoveryAction.Keep : action, reason, view);
         }
         catch (Exception error) when (!cancellationToken.IsCancellationRequested)
@@ -89,11 +91,12 @@ internal static class Recover
         }
     }
 
-    private static FoundGuest Describe(Agent agent, IGuest guest, JournaledVote? vote)
+    private static FoundGuest Describe(Agent agent, IGuest guest)
     {
         GuestTag tag = guest.Tag;
-        (Guid, int)? shell = tag is { OperationId: { } operation, Replica: { } replica } ? (operation, replica) : null;
-        return new FoundGuest(tag.VmId, agent.Options.HostId, guest.State ?? GuestState.Paused, shell, tag.Epoch, vote);
+        (Guid OperationId, int Replica)? shell = tag is { OperationId: { } operation, Replica: { } replica } ? (operation, replica) : null;
+        long? image = shell is { } holder ? agent.Journal.ReadImage(holder.OperationId, holder.Replica)?.OwnershipVersion : null;
+        return new FoundGuest(tag.VmId, agent.Options.HostId, guest.State ?? GuestState.Paused, shell, tag.Epoch, agent.Journal.ReadVote(tag.VmId), image);
     }
 
     private static async Task<bool> TryActAsync(Agent agent, IGuest guest, RecoveryAction action, Reason reason, OwnershipView view, CancellationToken cancellationToken)

@@ -41,14 +41,13 @@ public sealed class SourceOperation : ProtocolShell<SourceInput>
     }
 
     /// <summary>
-    /// The agent stops. A guest that stands still without a vote goes on: nobody can commit its image. One whose vote may be on disk or on its way is left as it is, for the
-    /// agent that comes next.
+    /// The agent stops. A guest that stands still before its last pages goes on: nobody can have its image. Any other is left as it is, for the agent that comes next.
     /// </summary>
     private protected override async Task CloseAsync()
     {
         await progress.DisposeAsync();
         await streams.DisposeAsync();
-        bool free = !IsBroken && state.Phase is SourcePhase.Copying or SourcePhase.Suspending or SourcePhase.Finishing or SourcePhase.Resuming;
+        bool free = !IsBroken && state.Phase is SourcePhase.Copying or SourcePhase.Suspending or SourcePhase.Resuming;
         if (free && Guest is { State: GuestState.Suspended })
         {
             try
@@ -140,7 +139,7 @@ public sealed class SourceOperation : ProtocolShell<SourceInput>
         if (streams.Find(finish.Replica) is { } sender)
         {
             streams.FinalHarvest(finish.Incarnation);
-            ReadyResult ready = await sender.FinishAsync(finish.Incarnation, Ended);
+            ReadyResult ready = await sender.FinishAsync(finish.Incarnation, finish.OwnershipVersion, Ended);
             Post(new SourceInput.RoundEnded(Describe(finish.Replica, ready.LastRound), sender.Counters));
             Post(new SourceInput.ReadyReceived(finish.Replica, ready.Incarnation, ready.Digest));
         }

@@ -42,7 +42,7 @@ public sealed class TargetReplica : ProtocolShell<TargetInput>
     /// <summary>Goes on where the earlier agent was, as <see cref="Recovery"/> decided.</summary>
     internal void Recover(RecoveryAction action, Reason reason, JournaledImage? image)
     {
-        (int, string)? complete = image is null ? null : (image.Incarnation, image.Digest);
+        (int, string, long)? complete = image is null ? null : (image.Incarnation, image.Digest, image.OwnershipVersion);
         (state, IReadOnlyList<TargetEffect> effects) = TargetProtocol.Recovered(Command, action, reason, complete, Agent.Time.GetUtcNow());
         foreach (TargetEffect effect in effects)
         {
@@ -143,7 +143,7 @@ public sealed class TargetReplica : ProtocolShell<TargetInput>
             throw new HypervisorException("The shell's guest is gone.");
         }
 
-        Agent.Journal.WriteImage(new JournaledImage(command, image.Incarnation, image.Digest));
+        Agent.Journal.WriteImage(new JournaledImage(command, image.Incarnation, image.Digest, image.OwnershipVersion));
     }
 
     private async Task ListenAsync(MigrationReceiver session)
@@ -152,7 +152,7 @@ public sealed class TargetReplica : ProtocolShell<TargetInput>
         {
             switch (happened)
             {
-                case ImageCompleted image: Post(new TargetInput.ImageComplete(image.Incarnation, image.Digest)); break;
+                case ImageCompleted image: Post(new TargetInput.ImageComplete(image.Incarnation, image.Digest, image.OwnershipVersion)); break;
                 case ImageVoided:
                     Agent.TryClearImage(OperationId, Command.Replica);
                     Post(new TargetInput.ImageVoided());
@@ -166,11 +166,7 @@ public sealed class TargetReplica : ProtocolShell<TargetInput>
 
     /// <summary>A shell that dies takes its image with it, also one that was complete: nothing may be committed on it.</summary>
     private void WatchGuest(IGuest shell) => shell.Exited.ContinueWith(
-        _ =>
-        {
-            Post(new TargetInput.ImageVoided());
-            Post(new TargetInput.StreamLost(new Reason("guest-lost", "The shell's guest ended on its own.")));
-        },
+        _ => Post(new TargetInput.GuestLost(new Reason("guest-lost", "The shell's guest ended on its own."))),
         Ended,
         TaskContinuationOptions.None,
         TaskScheduler.Default);

@@ -13,7 +13,11 @@ public sealed class Ownership(IEventStore store, EventTypes types)
     public Task<OwnershipAnswer> TransferAsync(string vmId, TransferOwnership request, CancellationToken cancellationToken) =>
         DecideAsync(vmId, request.OperationId, view => OwnershipDecider.Transfer(view, request), cancellationToken);
 
-    /// <summary>The source takes its vote back.</summary>
+    /// <summary>The owner's guest has ended.</summary>
+    public Task<OwnershipAnswer> ReleaseAsync(string vmId, ReleaseOwnership request, CancellationToken cancellationToken) =>
+        DecideAsync(vmId, null, view => OwnershipDecider.Release(view, request), cancellationToken);
+
+    /// <summary>The source takes its vote back, and makes every image void.</summary>
     public Task<OwnershipAnswer> RefuseAsync(string vmId, RefuseTransfer request, CancellationToken cancellationToken) =>
         DecideAsync(vmId, request.OperationId, view => OwnershipDecider.Refuse(view, request), cancellationToken);
 
@@ -21,11 +25,11 @@ public sealed class Ownership(IEventStore store, EventTypes types)
     public async Task<OwnershipView> ReadAsync(string vmId, CancellationToken cancellationToken) =>
         (await LoadAsync(new UnitOfWork(store, types, ReplicationPolicyService.Name), vmId, cancellationToken)).State;
 
-    private async Task<OwnershipAnswer> DecideAsync(string vmId, Guid operationId, Func<OwnershipView, OwnershipDecision> decide, CancellationToken cancellationToken)
+    private async Task<OwnershipAnswer> DecideAsync(string vmId, Guid? operationId, Func<OwnershipView, OwnershipDecision> decide, CancellationToken cancellationToken)
     {
         while (true)
         {
-            UnitOfWork work = new(store, types, ReplicationPolicyService.Name) { CorrelationId = operationId.ToString() };
+            UnitOfWork work = new(store, types, ReplicationPolicyService.Name) { CorrelationId = operationId?.ToString() };
             OwnershipView view = (await LoadAsync(work, vmId, cancellationToken)).State;
             OwnershipDecision decision = decide(view);
             work.Append(EventStreams.OfVm(vmId), EventStreams.VmType, decision.Events);

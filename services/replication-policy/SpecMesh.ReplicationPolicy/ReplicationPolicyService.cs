@@ -15,6 +15,7 @@ public static class ReplicationPolicyService
         mesh.Services.AddSingleton<Microsoft.Extensions.Options.IValidateOptions<AgentAccessOptions>, AgentAccessValidator>();
         mesh.Services.AddSingleton<Ownership>();
         mesh.AddSpecOpSaga();
+        mesh.AddFencing();
         return mesh.AddDirectory();
     }
 

@@ -45,7 +45,7 @@ internal sealed class AgentHost : IAsyncDisposable
     public async Task StartAgentAsync(Action<ScriptedOwnership>? line = null)
     {
         stop = new CancellationTokenSource();
-        Line = new ScriptedOwnership(mesh.Ownership);
+        Line = new ScriptedOwnership(mesh.Ownership, mesh.OwnedByAsync);
         line?.Invoke(Line);
         HostAgentOptions options = new()
         {

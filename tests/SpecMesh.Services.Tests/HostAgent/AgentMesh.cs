@@ -1,4 +1,5 @@
 using SpecMesh.Contracts;
+using SpecMesh.EventStore;
 using SpecMesh.Hosting;
 using SpecMesh.ReplicationPolicy;
 using SpecMesh.Services.Tests.Hosting;
@@ -47,6 +48,18 @@ internal sealed class AgentMesh : IAsyncDisposable
         AgentHost host = await AgentHost.StartAsync(this, id, Path.Combine(folder.Path, id));
         hosts.Add(host);
         return host;
+    }
+
+    /// <summary>Machines that the event streams give to the host.</summary>
+    public async Task<IReadOnlyList<string>> OwnedByAsync(string hostId)
+    {
+        OperationDirectory directory = new();
+        foreach (StoredEvent stored in (await service.Store.ReadAllAsync(0, 10_000, CancellationToken.None)).Events)
+        {
+            directory.Apply(stored);
+        }
+
+        return directory.OwnedBy(hostId);
     }
 
     /// <summary>The next report of its kind that fits, from the first on.</summary>

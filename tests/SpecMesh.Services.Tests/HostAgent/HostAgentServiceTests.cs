@@ -22,7 +22,8 @@ public sealed class HostAgentServiceTests : IAsyncLifetime
         service = await RunningService.StartAsync(mesh =>
         {
             mesh.Services.AddSingleton<Ownership>();
-            mesh.Services.AddSingleton<IOwnershipLog>(services => new ScriptedOwnership(services.GetRequiredService<Ownership>()));
+            mesh.Services.AddSingleton<IOwnershipLog>(services => new ScriptedOwnership(
+                services.GetRequiredService<Ownership>(), host => Task.FromResult(services.GetRequiredService<OperationDirectory>().OwnedBy(host))));
             mesh.AddHostAgent(Options("h1", allowFaults: true));
             mesh.AddHostAgent(Options("h2", allowFaults: false));
             mesh.Endpoint("probe", heard.Listen);

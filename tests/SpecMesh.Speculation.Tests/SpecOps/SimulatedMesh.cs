@@ -278,6 +278,11 @@ public sealed class SimulatedMesh
 
     private void CheckEnd()
     {
+        if (Operation is { Phase: SpecOpPhase.Refused, IsCancelRequested: true })
+        {
+            return;
+        }
+
         if (Operation.Phase != SpecOpPhase.Settled)
         {
             Violated($"R7: the operation has not settled but is {Operation.Phase}");

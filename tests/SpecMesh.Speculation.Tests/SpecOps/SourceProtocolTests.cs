@@ -17,7 +17,7 @@ public sealed class SourceProtocolTests : SourceSteps
         Step(Ended(0, pending: 0));
         Assert.IsType<SourceEffect.SuspendGuest>(Effects[^1]);
         Step(new SourceInput.GuestSuspended());
-        Assert.Equal(new SourceEffect.FinishReplica(0, 0), Assert.Single(Effects));
+        Assert.Equal(new SourceEffect.FinishReplica(0, 0, 5), Assert.Single(Effects));
         Step(new SourceInput.ReadyReceived(0, 0, "d"));
         Assert.Equal(new SourceEffect.JournalVote(0, "host-0", 5, 0, "d"), Assert.Single(Effects));
         Step(new SourceInput.VoteJournaled());
@@ -62,14 +62,43 @@ public sealed class SourceProtocolTests : SourceSteps
     }
 
     [Fact]
-    public void before_the_vote_the_guest_resumes_at_once_as_a_new_incarnation()
+    public void before_the_last_pages_the_guest_resumes_at_once_as_a_new_incarnation()
     {
-        Finishing();
+        Copying(0, 1);
+        Step(Ended(0, pending: 0));
         Step(new SourceInput.StreamFailed(0, Why, ReplicaCounters.None));
+        Step(new SourceInput.GuestSuspended());
         Assert.Equal((SourcePhase.Resuming, 1), (State.Phase, State.Incarnation));
         Assert.Contains(new SourceEffect.ResumeGuest(1), Effects);
         Step(new SourceInput.GuestResumed());
         Assert.Equal(SourcePhase.Copying, State.Phase);
+    }
+
+    [Fact]
+    public void once_last_pages_were_sent_the_guest_resumes_only_after_the_refusal_that_makes_their_image_void()
+    {
+        Finishing();
+        Step(new SourceInput.StreamFailed(0, Why, ReplicaCounters.None));
+        Assert.Equal((SourcePhase.Refusing, 0), (State.Phase, State.Incarnation));
+        Assert.DoesNotContain(Effects, effect => effect is SourceEffect.ResumeGuest);
+        Assert.Equal(5, Assert.Single(Effects.OfType<SourceEffect.AppendRefusal>()).OwnershipVersion);
+        Step(new SourceInput.OwnershipObserved(Closed));
+        Assert.Equal(SourcePhase.Refusing, State.Phase);
+        Step(new SourceInput.RefusalAnswered(new OwnershipAnswer(true, Closed with { Version = 8, VoidedVersion = 8 }, null)));
+        Assert.Equal((SourcePhase.Resuming, 1), (State.Phase, State.Incarnation));
+        Step(new SourceInput.GuestResumed());
+        Assert.Equal(SourcePhase.Released, State.Phase);
+    }
+
+    [Fact]
+    public void a_guest_that_dies_after_its_last_pages_may_still_be_saved_by_the_candidate()
+    {
+        Finishing();
+        Step(new SourceInput.GuestLost("gone"));
+        Assert.Equal((SourcePhase.Finishing, false, true), (State.Phase, State.Replicas[0].Ended, State.Replicas[1].Ended));
+        Step(new SourceInput.ReadyReceived(0, 0, "d"));
+        Step(new SourceInput.VoteJournaled());
+        Assert.Contains(Effects, effect => effect is SourceEffect.SendVote);
     }
 
     [Fact]
@@ -79,6 +108,7 @@ public sealed class SourceProtocolTests : SourceSteps
         Step(Ended(1, pending: 0));
         Assert.DoesNotContain(Effects, effect => effect is SourceEffect.RunRound or SourceEffect.SuspendGuest);
         Step(new SourceInput.StreamFailed(0, Why, ReplicaCounters.None));
+        Refused();
         Step(new SourceInput.GuestResumed());
         Assert.Equal(new SourceEffect.RunRound(1), Assert.Single(Effects));
     }
@@ -92,7 +122,7 @@ public sealed class SourceProtocolTests : SourceSteps
         Assert.Equal(SourcePhase.Finishing, State.Phase);
         Now += TimeSpan.FromMilliseconds(1);
         Tick();
-        Assert.Equal(SourcePhase.Resuming, State.Phase);
+        Assert.Equal(SourcePhase.Refusing, State.Phase);
     }
 
     [Fact]
@@ -193,7 +223,9 @@ public sealed class SourceProtocolTests : SourceSteps
     {
         Voted();
         Step(new SourceInput.OwnershipObserved(Open with { Version = 6 }));
-        Assert.Equal((SourcePhase.Resuming, 6L), (State.Phase, State.OwnershipVersion));
+        Assert.Equal(SourcePhase.Refusing, State.Phase);
+        Step(new SourceInput.RefusalAnswered(new OwnershipAnswer(true, Open with { Version = 7, VoidedVersion = 7 }, null)));
+        Assert.Equal((SourcePhase.Resuming, 7L), (State.Phase, State.OwnershipVersion));
         Step(new SourceInput.GuestResumed());
         Step(new SourceInput.OwnershipObserved(Open with { Version = 8 }));
         Assert.Equal(8, State.OwnershipVersion);
@@ -268,6 +300,7 @@ public sealed class SourceProtocolTests : SourceSteps
         Finishing();
         Now += TimeSpan.FromMilliseconds(40);
         Step(new SourceInput.StreamFailed(0, Why, ReplicaCounters.None));
+        Refused();
         Step(new SourceInput.GuestResumed());
         Step(Ended(1, pending: 0));
         Now += TimeSpan.FromMilliseconds(30);

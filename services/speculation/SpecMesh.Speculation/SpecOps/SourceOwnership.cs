@@ -62,11 +62,11 @@ internal static class SourceOwnership
             return;
         }
 
-        // The operation is closed without a transfer: no vote can win any more.
+        // The operation is closed without a transfer: no vote can win any more. A target may still keep an image, so a guest that stands still goes on only after a refusal of its own.
         step.State = step.State with { ReleaseAsked = true };
         if (step.State.VoteIsOut)
         {
-            VoteIsVoid(step, view);
+            step.Refuse(new Reason("operation-over", "The operation has ended without a commit."));
         }
         else
         {
@@ -95,7 +95,7 @@ internal static class SourceOwnership
         {
             GiveUpTheCopy(step, answer.View);
         }
-        else if (answer.Accepted || answer.View.OpenOperationId != step.State.OperationId)
+        else if (answer.Accepted)
         {
             VoteIsVoid(step, answer.View);
         }
@@ -135,18 +135,18 @@ internal static class SourceOwnership
     }
 
     /// <summary>
-    /// The copy here is another host's machine now. Once a vote is out a later epoch says so even when it names this host: then the machine has left and returned,
-    /// and runs here as another guest than the one that was voted away.
+    /// The copy here is nobody's machine, or another host's, now. Once last pages were sent a later epoch says so even when it names this host: then the machine has left and
+    /// returned, and runs here as another guest than the one that stands still.
     /// </summary>
     private static bool WasTransferred(SourceState state, OwnershipView view) =>
-        view.Epoch > state.Epoch && (view.OwnerHostId != state.HostId || state.VoteIsOut);
+        view.Epoch > state.Epoch && (view.OwnerHostId != state.HostId || state.ImageMayBeOut);
 
     private static void StillOpen(SourceStep step, OwnershipView view)
     {
         switch (step.State.Phase)
         {
             case SourcePhase.Voted when view.Version > step.State.OwnershipVersion:
-                VoteIsVoid(step, view);
+                step.Refuse(new Reason("vote-overtaken", "The event stream has moved past the vote.", view.Version, step.State.OwnershipVersion));
                 break;
             case SourcePhase.Copying or SourcePhase.Suspending or SourcePhase.Finishing or SourcePhase.Resuming:
                 // No vote is out, so the next one is given at the latest version: at an older one it could not win.
@@ -169,7 +169,7 @@ internal static class SourceOwnership
             }
             else
             {
-                Reason lost = new("lost-the-race", $"The replica on {view.OwnerHostId} won.");
+                Reason lost = new("lost-the-race", view.OwnerHostId is { } owner ? $"The replica on {owner} won." : "The machine has no owner any more.");
                 step.End(replica.Replica, new ReplicaAborted(step.State.OperationId, replica.Replica, step.State.Epoch, replica.Command.TargetHostId, lost, replica.Counters));
             }
         }
