@@ -48,7 +48,7 @@ internal static class EndChecks
             }
 
             bool runs = guests.Count == 1 && guests[0].State == GuestState.Running;
-            if (view.OwnerHostId is not null && !runs && !cluster.Truth.HasDied(view.VmId))
+            if (view.OwnerHostId is not null && !runs)
             {
                 return ("R7", $"{view.VmId} does not run on {view.OwnerHostId}, which owns it");
             }

@@ -23,9 +23,6 @@ internal sealed class Truth(Cluster cluster)
     /// <summary>What the event stream of a machine says.</summary>
     public OwnershipView ViewOf(string vmId) => Of(vmId).View;
 
-    /// <summary>True when the owner's guest has ended on its own: nobody is to blame that it runs nowhere.</summary>
-    public bool HasDied(string vmId) => Of(vmId).Died;
-
     /// <summary>True when this guest is the machine as its event stream has it.</summary>
     public bool IsOwners(Guest guest)
     {

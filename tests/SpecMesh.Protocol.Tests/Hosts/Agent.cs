@@ -25,6 +25,7 @@ internal sealed class Agent
         Life = new Life(Cluster.Scheduler) { Crash = () => Cluster.CrashAgent(host) };
         Clock = new NodeClock(Cluster.Scheduler, host.Node, Life);
         Reports = new AgentReports(this);
+        Reconciler = new AgentReconciler(this);
     }
 
     public SimulatedHost Host { get; }
@@ -36,6 +37,11 @@ internal sealed class Agent
     public NodeClock Clock { get; }
 
     public AgentReports Reports { get; }
+
+    public AgentReconciler Reconciler { get; }
+
+    /// <summary>Guests that live here because the event stream has said so.</summary>
+    public IReadOnlyList<Guest> OwnedGuests => [.. guests.Where(pair => pair.Value && pair.Key.State is not null).Select(pair => pair.Key)];
 
     public Dictionary<Guid, SourceSide> Sources { get; } = [];
 
@@ -101,10 +107,20 @@ internal sealed class Agent
 
     public bool HasWon(Guid operationId, int replica) => guests.Any(pair => pair.Value && pair.Key.OperationId == operationId && pair.Key.Replica == replica);
 
+    public bool IsBusyWith(string vmId) => Sources.Values.Any(source => source.VmId == vmId) || Targets.Values.Any(target => target.VmId == vmId);
+
+    public bool HasGuestOf(string vmId) => guests.Keys.Any(guest => guest.VmId == vmId && guest.State is not null);
+
     public void GuestOwned(Guest guest)
     {
         guests[guest] = true;
-        Watch(guest, () => GuestGone(guest));
+        Watch(guest, () =>
+        {
+            if (guests.Remove(guest))
+            {
+                Reconciler.Soon();
+            }
+        });
     }
 
     public void GuestKept(Guest guest) => guests.TryAdd(guest, false);
@@ -188,6 +204,7 @@ internal sealed class Agent
         Takes = true;
         Cluster.Broker.Flush(Host.Queue);
         Reports.Run();
+        Guard(Reconciler.RunAsync());
         while (true)
         {
             List<HostedGuest> listed =
@@ -210,6 +227,8 @@ internal sealed class Agent
             case ConnectReplica connect: Connect(connect); break;
             case AbortReplica abort: Abort(abort); break;
             case ReleaseSource release: Release(release); break;
+            case CommitReplica commit: Commit(commit); break;
+            case ReconcileHost reconcile: Reconciler.Look(reconcile.NothingUnknown); break;
             default: throw new InvalidOperationException($"{command.GetType().Name} is no command for an agent.");
         }
     }
@@ -252,6 +271,19 @@ internal sealed class Agent
         else if (Sources.TryGetValue(command.OperationId, out SourceSide? source))
         {
             source.Post(new SourceInput.Abort(command));
+        }
+        else if (!HasWon(command.OperationId, command.Replica))
+        {
+            endedReplicas.Add((command.OperationId, command.Replica));
+            Reports.Tell(new ReplicaCleaned(command.OperationId, command.Replica, command.HostId), 0);
+        }
+    }
+
+    private void Commit(CommitReplica command)
+    {
+        if (Targets.TryGetValue((command.OperationId, command.Replica), out TargetSide? target))
+        {
+            target.Post(new TargetInput.CommitGranted(command));
         }
         else if (!HasWon(command.OperationId, command.Replica))
         {

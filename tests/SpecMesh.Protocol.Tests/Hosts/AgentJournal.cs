@@ -4,7 +4,7 @@ using SpecMesh.Speculation.SpecOps;
 namespace SpecMesh.Protocol.Tests.Hosts;
 
 /// <summary>A complete image as its target's journal holds it.</summary>
-internal sealed record KeptImage(StartReplica Command, int Incarnation, string Digest);
+internal sealed record KeptImage(StartReplica Command, int Incarnation, string Digest, long OwnershipVersion);
 
 /// <summary>What is on an agent's disk: the votes that it gave as a source, and the complete images that it holds as a target. The same content as the agent's own journal.</summary>
 internal sealed class AgentJournal
@@ -13,6 +13,9 @@ internal sealed class AgentJournal
     private readonly Dictionary<(Guid, int), KeptImage> images = [];
 
     public int Count => votes.Count + images.Count;
+
+    /// <summary>True when an earlier agent has used the host's state directory.</summary>
+    public bool WasThere { get; set; } = true;
 
     public void WriteVote(string vmId, JournaledVote vote) => votes[vmId] = vote;
 

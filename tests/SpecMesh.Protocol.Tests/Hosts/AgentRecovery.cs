@@ -52,17 +52,19 @@ internal static class AgentRecovery
 
     private static async Task<(RecoveryAction Action, Reason Reason, OwnershipView View)?> DecideAsync(Agent agent, Guest guest)
     {
-        JournaledVote? vote = agent.Host.Journal.ReadVote(guest.VmId);
         (bool answered, OwnershipView? view) = await agent.CallAsync(ownership => ownership.ReadAsync(guest.VmId, CancellationToken.None));
         if (!answered || guest.State is null)
         {
             return null;
         }
 
-        (RecoveryAction action, Reason reason) = Recovery.Decide(Describe(agent, guest, vote), view!);
+        FoundGuest found = Describe(agent, guest);
+        (RecoveryAction action, Reason reason) = Recovery.Decide(found, view!);
         if (action == RecoveryAction.RefuseFirst)
         {
-            RefuseTransfer refusal = new(vote!.OperationId, agent.Host.Id, vote.Epoch, vote.OwnershipVersion, new Reason("source-restarted", "The source's agent was restarted after its vote."));
+            Guid operation = found.Vote?.OperationId ?? view!.OpenOperationId ?? view.OwnerOperationId ?? Guid.Empty;
+            RefuseTransfer refusal = new(operation, agent.Host.Id, view!.Epoch, view.Version, new Reason("source-restarted", "The source's agent was restarted while the guest stood still."));
+            found = found with { RefusedAt = view.Version };
             (answered, OwnershipAnswer? answer) = await agent.CallAsync(ownership => ownership.RefuseAsync(guest.VmId, refusal, CancellationToken.None));
             if (!answered || guest.State is null)
             {
@@ -70,14 +72,20 @@ internal static class AgentRecovery
             }
 
             view = answer!.View;
-            (action, reason) = Recovery.Decide(Describe(agent, guest, vote), view);
+            (action, reason) = Recovery.Decide(found, view);
         }
 
         return (action == RecoveryAction.RefuseFirst ? RecoveryAction.Keep : action, reason, view!);
     }
 
-    private static FoundGuest Describe(Agent agent, Guest guest, JournaledVote? vote) => new(
-        guest.VmId, agent.Host.Id, guest.State!.Value, (guest.OperationId, guest.Replica), guest.Epoch, vote);
+    private static FoundGuest Describe(Agent agent, Guest guest) => new(
+        guest.VmId,
+        agent.Host.Id,
+        guest.State!.Value,
+        (guest.OperationId, guest.Replica),
+        guest.Epoch,
+        agent.Host.Journal.ReadVote(guest.VmId),
+        agent.Host.Journal.ReadImage(guest.OperationId, guest.Replica)?.OwnershipVersion);
 
     private static void Act(Agent agent, Guest guest, RecoveryAction action, Reason reason, OwnershipView view)
     {

@@ -10,7 +10,7 @@ internal abstract record StreamRecord
 
     public sealed record RoundEnd(int Round) : StreamRecord;
 
-    public sealed record Complete(int Incarnation, string Digest) : StreamRecord;
+    public sealed record Complete(int Incarnation, string Digest, long OwnershipVersion) : StreamRecord;
 
     public sealed record Vote(long OwnershipVersion, int Incarnation, int Epoch) : StreamRecord;
 

@@ -67,7 +67,7 @@ internal sealed class Sender : IStreamEnd
         });
     }
 
-    public async Task<(StreamRecord.Ready Ready, ReplicaRoundCompleted Last)> FinishAsync(int incarnation, Func<int, long, long, double, ReplicaRoundCompleted> describe)
+    public async Task<(StreamRecord.Ready Ready, ReplicaRoundCompleted Last)> FinishAsync(int incarnation, long ownershipVersion, Func<int, long, long, double, ReplicaRoundCompleted> describe)
     {
         return await CommandAsync(async () =>
         {
@@ -77,7 +77,7 @@ internal sealed class Sender : IStreamEnd
             ready = new TaskCompletionSource<StreamRecord.Ready>();
             await EndRoundAsync();
             string digest = Guest.DigestOf(sent);
-            stream!.ToTarget(new StreamRecord.Complete(incarnation, digest));
+            stream!.ToTarget(new StreamRecord.Complete(incarnation, digest, ownershipVersion));
             StreamRecord.Ready answer = await ready.Task;
             if (answer.Incarnation != incarnation || answer.Digest != digest)
             {

@@ -43,10 +43,10 @@ internal sealed class SourceSide : ProtocolSide<SourceInput>
         AbandonLog();
     }
 
-    /// <summary>The agent stops in order: a guest that stands still without a vote goes on.</summary>
+    /// <summary>The agent stops in order: a guest that stands still before its last pages goes on.</summary>
     public void LetGo()
     {
-        bool free = state.Phase is SourcePhase.Copying or SourcePhase.Suspending or SourcePhase.Finishing or SourcePhase.Resuming;
+        bool free = state.Phase is SourcePhase.Copying or SourcePhase.Suspending or SourcePhase.Resuming;
         Agent.Guard(CloseAsync());
         if (free && Guest is { State: GuestState.Suspended })
         {
@@ -252,7 +252,7 @@ internal sealed class SourceSide : ProtocolSide<SourceInput>
         {
             dirty!.FinalHarvest(finish.Incarnation, sender.Pending);
             (StreamRecord.Ready ready, ReplicaRoundCompleted last) =
-                await sender.FinishAsync(finish.Incarnation, (number, pages, pending, ms) => Describe(finish.Replica, number, true, pages, pending, ms));
+                await sender.FinishAsync(finish.Incarnation, finish.OwnershipVersion, (number, pages, pending, ms) => Describe(finish.Replica, number, true, pages, pending, ms));
             Post(new SourceInput.RoundEnded(last, sender.Counters));
             Post(new SourceInput.ReadyReceived(finish.Replica, ready.Incarnation, ready.Digest));
         }

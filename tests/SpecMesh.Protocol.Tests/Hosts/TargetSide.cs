@@ -57,7 +57,7 @@ internal sealed class TargetSide : ProtocolSide<TargetInput>, IStreamEnd
     /// <summary>Goes on where the earlier agent was.</summary>
     public void Recover(RecoveryAction action, Reason reason, KeptImage? image)
     {
-        (int, string)? complete = image is null ? null : (image.Incarnation, image.Digest);
+        (int, string, long)? complete = image is null ? null : (image.Incarnation, image.Digest, image.OwnershipVersion);
         (state, IReadOnlyList<TargetEffect> effects) = TargetProtocol.Recovered(Command, action, reason, complete, Agent.Clock.GetUtcNow());
         Cluster.Trace?.Note($"{Agent.Host.Id} target {Replica} of {VmId} recovers: {action} ({reason.Code}) => {state.Phase} | {string.Join(", ", effects)}");
         foreach (TargetEffect effect in effects)
@@ -176,7 +176,7 @@ internal sealed class TargetSide : ProtocolSide<TargetInput>, IStreamEnd
                 return;
             }
 
-            Agent.Host.Journal.WriteImage(new KeptImage(command, 0, NoImage));
+            Agent.Host.Journal.WriteImage(new KeptImage(command, 0, NoImage, 0));
         }
         else
         {
@@ -217,9 +217,9 @@ internal sealed class TargetSide : ProtocolSide<TargetInput>, IStreamEnd
             return;
         }
 
-        Agent.Host.Journal.WriteImage(new KeptImage(Command, complete.Incarnation, complete.Digest));
+        Agent.Host.Journal.WriteImage(new KeptImage(Command, complete.Incarnation, complete.Digest, complete.OwnershipVersion));
         session = Session.Complete;
-        Post(new TargetInput.ImageComplete(complete.Incarnation, complete.Digest));
+        Post(new TargetInput.ImageComplete(complete.Incarnation, complete.Digest, complete.OwnershipVersion));
         Stream!.ToSource(new StreamRecord.Ready(complete.Incarnation, complete.Digest));
     }
 
@@ -246,11 +246,7 @@ internal sealed class TargetSide : ProtocolSide<TargetInput>, IStreamEnd
     }
 
     /// <summary>A shell that dies takes its image with it, also one that was complete.</summary>
-    private void WatchShell() => Agent.Watch(Shell!, () =>
-    {
-        Post(new TargetInput.ImageVoided());
-        Post(new TargetInput.StreamLost(new Reason("guest-lost", "The shell's guest ended on its own.")));
-    });
+    private void WatchShell() => Agent.Watch(Shell!, () => Post(new TargetInput.GuestLost(new Reason("guest-lost", "The shell's guest ended on its own."))));
 
     private async Task StartGuestAsync()
     {

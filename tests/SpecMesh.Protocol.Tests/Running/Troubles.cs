@@ -102,7 +102,7 @@ internal sealed class Troubles(Cluster cluster, Prng random)
 
     private void EndGuest()
     {
-        List<Guest> guests = [.. cluster.Hosts.SelectMany(host => host.Guests).Where(guest => guest.State == Contracts.GuestState.Running)];
+        List<Guest> guests = [.. cluster.Hosts.SelectMany(host => host.Guests)];
         if (guests.Count > 0)
         {
             Guest guest = guests[random.NextInt(guests.Count)];
