@@ -47,6 +47,13 @@ internal static class AgentRecovery
             await agent.Life.Pause(RetryPause);
         }
 
+        agent.GuestGone(guest);
+        agent.Host.Journal.ClearImage(guest.OperationId, guest.Replica);
+        if (agent.Host.Journal.ReadVote(guest.VmId) is { } vote && !agent.HasGuestOf(guest.VmId))
+        {
+            agent.Host.Journal.ClearVote(guest.VmId, vote.OperationId);
+        }
+
         return true;
     }
 

@@ -288,15 +288,16 @@ internal sealed class SourceSide : ProtocolSide<SourceInput>
     private async Task ResumeAsync()
     {
         dirty?.EndSuspend();
-        if (Guest?.State is null)
-        {
-            Post(new SourceInput.GuestLost("The guest is gone."));
-            return;
-        }
-
-        await HypervisorAsync("resume");
         if (Guest is { State: GuestState.Suspended })
         {
+            await HypervisorAsync("resume");
+            if (Guest.State is null)
+            {
+                Agent.Host.Journal.ClearVote(VmId, OperationId);
+                Post(new SourceInput.GuestLost("The guest is gone."));
+                return;
+            }
+
             Guest.Become(GuestState.Running);
         }
 
