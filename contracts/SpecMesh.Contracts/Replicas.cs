@@ -168,7 +168,7 @@ public sealed record ReplicaCancelled(Guid OperationId, int Replica, int Epoch, 
 /// <summary>Event: the guest runs on the winner.</summary>
 public sealed record ReplicaResumed(Guid OperationId, int Replica, string HostId, DateTimeOffset At);
 
-/// <summary>Event: the winner's guest ended before it could run; its host holds nothing of it.</summary>
+/// <summary>Event: the winner's guest ended before it was heard to run; its host holds nothing of it.</summary>
 public sealed record WinnerLost(Guid OperationId, int Replica, string HostId, Reason Reason);
 
 /// <summary>Event: this replica's shell and memory are gone from its host.</summary>

@@ -58,8 +58,10 @@ internal static class Recover
             await Task.Delay(RetryPause, agent.Time, cancellationToken);
         }
 
-        // It ended meanwhile; what it left goes too.
+        // It ended meanwhile; what it left goes too, in the journal as well.
         await guest.DestroyAsync(cancellationToken);
+        agent.GuestGone(guest);
+        Forget(agent, guest.Tag);
         return true;
     }
 
@@ -151,6 +153,19 @@ internal static class Recover
         {
             agent.TryClearImage(operation, replica);
             agent.Tell(new ReplicaResumed(operation, replica, agent.Options.HostId, agent.Time.GetUtcNow()), tag.Epoch);
+        }
+    }
+
+    private static void Forget(Agent agent, GuestTag tag)
+    {
+        if (tag is { OperationId: { } operation, Replica: { } replica })
+        {
+            agent.TryClearImage(operation, replica);
+        }
+
+        if (agent.Journal.ReadVote(tag.VmId) is { } vote && !agent.HasGuestOf(tag.VmId))
+        {
+            agent.TryClearVote(tag.VmId, vote.OperationId);
         }
     }
 

@@ -83,6 +83,21 @@ public sealed class CleanupTests
     }
 
     [Fact]
+    public void a_winner_that_nobody_is_left_to_speak_for_is_waited_for_only_as_long_as_the_machine_is_its_own()
+    {
+        Scenario scenario = Racing(hosts: ["b"]);
+        scenario.Do(scenario.Commit(0, "b"));
+        scenario.Do(new SourceReleased(Id, "a", true, 1, [], []));
+        scenario.Do(new CleanupDeadline(Id, 1));
+        scenario.NothingHappened();
+
+        scenario.Append([new OwnershipReleased(Vm, "b", 2, Why)]);
+        scenario.Do(new CleanupDeadline(Id, 2));
+        Assert.Equal((0, "b"), (scenario.TheOne<WinnerLost>().Replica, scenario.TheOne<WinnerLost>().HostId));
+        Assert.Equal(SpecOpPhase.Settled, scenario.State.Phase);
+    }
+
+    [Fact]
     public void the_pause_between_two_requests_doubles_up_to_its_limit()
     {
         Scenario scenario = Racing(hosts: ["b"]);

@@ -167,7 +167,25 @@ internal static class SpecOpEnding
             return;
         }
 
-        AskForEverything(draft, due.Attempt);
+        GiveUpTheWinner(draft);
+        if (draft.State.Phase == SpecOpPhase.Completed)
+        {
+            AskForEverything(draft, due.Attempt);
+        }
+    }
+
+    /// <summary>
+    /// The winner's guest may have ended while no agent ran on its host, or the word that it runs was lost, and nobody is left to say so. Once the machine is no longer the
+    /// winner's, there is nothing to wait for.
+    /// </summary>
+    private static void GiveUpTheWinner(SpecOpDraft draft)
+    {
+        if (draft.State is { MachineReplica: { } winner, Resumed: false, IsWinnerLost: false } state && !OwnershipDecider.IsWon(draft.Facts.Ownership, draft.OperationId))
+        {
+            Reason reason = new("machine-gone-on", $"The machine was given up, or has gone on to another host, in epoch {draft.Facts.Ownership.Epoch}.");
+            draft.Record(new WinnerLost(draft.OperationId, winner, state.Replicas[winner].HostId, reason));
+            SettleIfNothingIsLeft(draft);
+        }
     }
 
     /// <summary>Tells the replica's host to drop its shell.</summary>
