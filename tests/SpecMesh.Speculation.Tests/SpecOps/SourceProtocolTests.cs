@@ -117,6 +117,17 @@ public sealed class SourceProtocolTests : SourceSteps
     }
 
     [Fact]
+    public void a_source_whose_streams_never_opened_finds_out_by_itself_that_its_operation_is_over()
+    {
+        Step(new SourceInput.Join(Connect(0)));
+        Step(new SourceInput.StreamFailed(0, Why, ReplicaCounters.None));
+        Tick();
+        Assert.IsType<SourceEffect.ReadOwnership>(Assert.Single(Effects));
+        Step(new SourceInput.OwnershipObserved(Closed));
+        Assert.Equal(SourcePhase.Released, State.Phase);
+    }
+
+    [Fact]
     public void a_guest_that_dies_after_its_last_pages_may_still_be_saved_by_the_candidate()
     {
         Finishing();

@@ -268,6 +268,11 @@ public static class SourceProtocol
         {
             step.Do(unanswered);
         }
+        else if (state is { Confirmed: false, Phase: SourcePhase.Copying })
+        {
+            // No migration stream has opened. A command that was delayed past its operation's end, to a target that is gone, would keep the source for ever.
+            SourceOwnership.Read(step);
+        }
     }
 
     private static void Resumed(SourceStep step)
