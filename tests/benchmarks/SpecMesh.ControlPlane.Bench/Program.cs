@@ -9,6 +9,12 @@ if (args is [AgentsProgram.Verb])
     return 0;
 }
 
+if (args is ["--help" or "-h"])
+{
+    Console.WriteLine(BenchOptions.Usage);
+    return 0;
+}
+
 if (BenchOptions.TryParse(args, out BenchOptions? options, out string? error))
 {
     return await Benchmark.RunAsync(options);
