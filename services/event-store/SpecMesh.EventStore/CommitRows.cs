@@ -26,7 +26,8 @@ internal sealed record CommitRows(
     string? CorrelationId,
     string? CausationId,
     string? TraceParent,
-    DateTimeOffset Timestamp)
+    DateTimeOffset Timestamp,
+    IReadOnlyList<StreamVersion> Reads)
 {
     /// <summary>Event stream that Marten fills burnt sequence numbers with; nobody may append to it.</summary>
     public const string TombstoneStream = "mt_tombstone";
@@ -34,7 +35,7 @@ internal sealed record CommitRows(
     /// <summary>Alias of the events in <see cref="TombstoneStream"/>.</summary>
     public const string TombstoneAlias = "tombstone";
 
-    public bool IsEmpty => Streams.Count == 0 && Outbox.Count == 0 && Checkpoint is null;
+    public bool IsEmpty => Streams.Count == 0 && Outbox.Count == 0 && Checkpoint is null && Reads.Count == 0;
 
     /// <summary>True when other readers have something new to see; a moved checkpoint alone interests nobody else.</summary>
     public bool WakesReaders => Streams.Count > 0 || Outbox.Count > 0;
@@ -67,7 +68,8 @@ internal sealed record CommitRows(
             commit.CorrelationId,
             commit.CausationId,
             Activity.Current is { IdFormat: ActivityIdFormat.W3C } activity ? activity.Id : null,
-            now);
+            now,
+            commit.Reads ?? []);
     }
 
     private static StreamRows RowsOf(StreamAppend append, EventTypes types, DateTimeOffset now)

@@ -12,7 +12,7 @@ public interface IEventStore : IAsyncDisposable
     /// <summary>
     /// Does everything in <paramref name="commit"/> in one transaction, or nothing. Wakes this process's dispatcher and subscriptions after the commit, never inside it.
     /// </summary>
-    /// <exception cref="ConcurrencyException">An event stream is not at its expected version. Nothing was done: load again and decide again.</exception>
+    /// <exception cref="ConcurrencyException">An event stream is not at its expected version, appended to or only read. Nothing was done: load again and decide again.</exception>
     /// <exception cref="ArgumentException">An append without events: it would wedge the event stream.</exception>
     Task CommitAsync(Commit commit, CancellationToken cancellationToken);
 
@@ -93,6 +93,11 @@ public sealed record OutgoingMessage(Guid MessageId, object Message, string? Des
 /// <param name="TraceParent">W3C trace context of the decision that caused it; null for none.</param>
 public sealed record OutboxMessage(Guid MessageId, string Alias, object Message, string? Destination, DateTimeOffset DueAt, string? TraceParent);
 
+/// <summary>A version that a decision was taken at.</summary>
+/// <param name="StreamId">The event stream.</param>
+/// <param name="Version">Its version; 0: it did not exist.</param>
+public sealed record StreamVersion(string StreamId, long Version);
+
 /// <summary>A subscription has handled everything up to here.</summary>
 /// <param name="Subscription">Its name.</param>
 /// <param name="ExpectedSequence">Where it stood before; the commit fails if another instance moved it.</param>
@@ -106,13 +111,15 @@ public sealed record CheckpointMove(string Subscription, long ExpectedSequence, 
 /// <param name="Checkpoint">A subscription's progress, or null.</param>
 /// <param name="CorrelationId">For Marten's column of that name.</param>
 /// <param name="CausationId">For Marten's column of that name.</param>
+/// <param name="Reads">Event streams that the decision was taken from without appending to them, and that must still be at these versions; null for none.</param>
 public sealed record Commit(
     string Service,
     IReadOnlyList<StreamAppend> Appends,
     IReadOnlyList<OutgoingMessage> Messages,
     CheckpointMove? Checkpoint = null,
     string? CorrelationId = null,
-    string? CausationId = null);
+    string? CausationId = null,
+    IReadOnlyList<StreamVersion>? Reads = null);
 
 /// <summary>An event stream (or a checkpoint) was not where the writer expected it.</summary>
 public sealed class ConcurrencyException : Exception

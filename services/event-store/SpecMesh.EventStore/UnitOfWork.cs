@@ -11,13 +11,19 @@ public sealed record Loaded<TState>(TState State, long Version);
 
 /// <summary>
 /// Collects what one message's handling appends, sends and schedules, and commits it in one transaction.
-/// Every event stream that was loaded and appended to must still be at the version it was loaded at.
+/// Every event stream that was loaded and appended to must still be at the version it was loaded at; so must every one whose fold was taken from memory.
 /// </summary>
-public sealed class UnitOfWork(IEventStore store, EventTypes types, string service)
+/// <param name="store">The store.</param>
+/// <param name="types">Records that it may hold.</param>
+/// <param name="service">Service whose dispatcher publishes the messages.</param>
+/// <param name="folds">
+/// Folds in memory, for work that ends with <see cref="CommitAsync"/>, which checks them; null: every load reads the store. Whoever loads without committing gives none.
+/// </param>
+public sealed class UnitOfWork(IEventStore store, EventTypes types, string service, FoldCache? folds = null)
 {
     private const int PageSize = 1000;
 
-    private readonly Dictionary<string, long> versions = new(StringComparer.Ordinal);
+    private readonly Dictionary<string, LoadedStream> loads = new(StringComparer.Ordinal);
     private readonly List<StreamAppend> appends = [];
     private readonly List<(object Message, string? Destination, DateTimeOffset? DueAt)> messages = [];
 
@@ -37,6 +43,17 @@ public sealed class UnitOfWork(IEventStore store, EventTypes types, string servi
     /// <summary>Folds what an event stream got since an earlier fold of it, and remembers its version: long event streams are not read again from their beginning.</summary>
     public async Task<Loaded<TState>> LoadAsync<TState>(string streamId, Loaded<TState> earlier, Func<TState, object, TState> evolve, CancellationToken cancellationToken)
     {
+        if (folds is not null && folds.TryGet(streamId, out Loaded<TState>? known, out bool isCurrent) && known.Version >= earlier.Version)
+        {
+            if (isCurrent)
+            {
+                Remember(streamId, known, evolve, isRead: false);
+                return known;
+            }
+
+            earlier = known;
+        }
+
         (TState state, long version) = earlier;
         while (true)
         {
@@ -49,8 +66,10 @@ public sealed class UnitOfWork(IEventStore store, EventTypes types, string servi
 
             if (page.Count < PageSize)
             {
-                versions[streamId] = version;
-                return new Loaded<TState>(state, version);
+                Loaded<TState> loaded = new(state, version);
+                folds?.Put(streamId, loaded, isCurrent: false);
+                Remember(streamId, loaded, evolve, isRead: true);
+                return loaded;
             }
         }
     }
@@ -67,7 +86,7 @@ public sealed class UnitOfWork(IEventStore store, EventTypes types, string servi
             return;
         }
 
-        if (!versions.TryGetValue(streamId, out long version))
+        if (!loads.TryGetValue(streamId, out LoadedStream? loaded))
         {
             throw new InvalidOperationException($"{streamId} was not loaded in this unit of work, so its expected version is not known.");
         }
@@ -78,17 +97,21 @@ public sealed class UnitOfWork(IEventStore store, EventTypes types, string servi
         }
 
         JsonElement? headers = decidedFrom is null ? null : JsonSerializer.SerializeToElement(decidedFrom, decidedFrom.GetType(), types.Json);
-        appends.Add(new StreamAppend(streamId, streamType, version, events, headers));
+        appends.Add(new StreamAppend(streamId, streamType, loaded.Version, events, headers));
     }
 
     /// <summary>A message that leaves after the commit: at once or when due, to a queue or to whoever listens.</summary>
     public void Send(object message, string? destination = null, DateTimeOffset? dueAt = null) => messages.Add((message, destination, dueAt));
 
-    /// <summary>Commits everything, and a subscription's progress with it.</summary>
+    /// <summary>Commits everything, and a subscription's progress with it. Work that leaves nothing behind is checked as well: it may have been decided on a fold that is behind.</summary>
     /// <exception cref="ConcurrencyException">Something moved meanwhile: nothing was done.</exception>
     public async Task CommitAsync(CheckpointMove? checkpoint, CancellationToken cancellationToken)
     {
-        if (IsEmpty && checkpoint is null)
+        List<StreamVersion> unread =
+        [
+            .. loads.Where(pair => !pair.Value.IsRead && !appends.Exists(append => append.StreamId == pair.Key)).Select(pair => new StreamVersion(pair.Key, pair.Value.Version)),
+        ];
+        if (IsEmpty && checkpoint is null && unread.Count == 0)
         {
             return;
         }
@@ -97,8 +120,31 @@ public sealed class UnitOfWork(IEventStore store, EventTypes types, string servi
             ? $"{appends[0].StreamId}@{appends[0].ExpectedVersion + appends[0].Events.Count}"
             : $"{service}:{checkpoint?.Subscription}@{checkpoint?.Sequence}:{CausationId ?? Guid.NewGuid().ToString("N")}";
         List<OutgoingMessage> outgoing = [.. messages.Select((m, ordinal) => new OutgoingMessage(MessageIdOf(origin, ordinal), m.Message, m.Destination, m.DueAt))];
-        await store.CommitAsync(new Commit(service, appends, outgoing, checkpoint, CorrelationId, CausationId), cancellationToken);
+        try
+        {
+            await store.CommitAsync(new Commit(service, appends, outgoing, checkpoint, CorrelationId, CausationId, unread), cancellationToken);
+        }
+        catch
+        {
+            foreach (LoadedStream loaded in loads.Values)
+            {
+                loaded.Doubt();
+            }
+
+            throw;
+        }
+
+        foreach (StreamAppend append in appends)
+        {
+            loads[append.StreamId].Advance(append.Events);
+        }
     }
+
+    private void Remember<TState>(string streamId, Loaded<TState> loaded, Func<TState, object, TState> evolve, bool isRead) => loads[streamId] = new LoadedStream(
+        loaded.Version,
+        isRead,
+        events => folds?.Put(streamId, new Loaded<TState>(events.Aggregate(loaded.State, evolve), loaded.Version + events.Count), isCurrent: true),
+        () => folds?.Doubt<TState>(streamId));
 
     /// <summary>Message id = event stream id + version + ordinal, as a name-based UUID (RFC 9562, version 8 over SHA-256).</summary>
     private static Guid MessageIdOf(string origin, int ordinal)
@@ -109,4 +155,11 @@ public sealed class UnitOfWork(IEventStore store, EventTypes types, string servi
         hash[8] = (byte)((hash[8] & 0x3F) | 0x80);
         return new Guid(hash[..16], bigEndian: true);
     }
+
+    /// <summary>An event stream in this unit of work.</summary>
+    /// <param name="Version">Version that it was loaded at.</param>
+    /// <param name="IsRead">False when its fold was taken from memory.</param>
+    /// <param name="Advance">Remembers the fold with what was appended.</param>
+    /// <param name="Doubt">The fold in memory may be behind.</param>
+    private sealed record LoadedStream(long Version, bool IsRead, Action<IReadOnlyList<object>> Advance, Action Doubt);
 }

@@ -20,14 +20,14 @@ internal sealed class HandlerRunner(
     IOptions<SpecMeshOptions> options,
     MeshMetrics metrics,
     StoreState state,
+    FoldCache folds,
     ILogger<HandlerRunner> logger,
     IEventStore? store = null)
 {
     private const int DirectStoreAttempts = 4;
 
-    /// <summary>A unit of work for the service.</summary>
-    public UnitOfWork NewWork(string service) =>
-        new(store ?? throw new InvalidOperationException("SpecMesh:Store is 'none', so nothing can be loaded or appended."), types, service);
+    /// <summary>A unit of work for the service that reads the store at every load.</summary>
+    public UnitOfWork NewWork(string service) => NewWork(service, folds: null);
 
     /// <summary>Runs and commits; returns when the effects are durable.</summary>
     public async Task RunAsync(Attempted what, Func<HandlerContext, CancellationToken, Task> handler, CancellationToken cancellationToken, CheckpointMove? checkpoint = null)
@@ -55,7 +55,7 @@ internal sealed class HandlerRunner(
     /// <summary>A context whose unit of work somebody else commits.</summary>
     public HandlerContext NewContext(Attempted what, IServiceProvider services)
     {
-        UnitOfWork work = NewWork(what.Service);
+        UnitOfWork work = NewWork(what.Service, folds);
 
         // The endpoint is part of the cause: two endpoints of one service that get the same message and append nothing must not send under the same message ids.
         work.CausationId = $"{what.Endpoint}/{what.MessageId:N}";
@@ -99,6 +99,9 @@ internal sealed class HandlerRunner(
             await Task.Delay(outages > 0 ? BackOff.Exponential(outages) : BackOff.Conflict(conflicts), cancellationToken);
         }
     }
+
+    private UnitOfWork NewWork(string service, FoldCache? folds) =>
+        new(store ?? throw new InvalidOperationException("SpecMesh:Store is 'none', so nothing can be loaded or appended."), types, service, folds);
 
     private static bool IsConflict(Exception exception) => exception is ConcurrencyException;
 }

@@ -24,6 +24,7 @@ internal static class MeshServices
         services.TryAddSingleton(TimeProvider.System);
         services.AddSingleton(provider => provider.GetRequiredService<MeshRegistry>().Types());
         services.AddSingleton<MeshMetrics>();
+        services.AddSingleton<FoldCache>();
         services.AddSingleton<HandlerRunner>();
         services.AddSingleton<BusGate>();
         services.AddSingleton(provider => new MessageBus(provider.GetRequiredService<IBus>(), provider.GetRequiredService<BusGate>(), provider.GetService<RabbitQueues>()));

@@ -19,6 +19,7 @@ public sealed class PostgresEventStore : IEventStore
     private readonly TimeProvider clock;
     private readonly ILogger logger;
     private readonly ChangeSignal changes;
+    private readonly PostgresWriter writer;
     private readonly GapWatch gaps;
 
     /// <param name="connectionString">Npgsql's connection string.</param>
@@ -40,6 +41,7 @@ public sealed class PostgresEventStore : IEventStore
         // these are seven statements more for each use of it.
         connection.NoResetOnClose = true;
         source = NpgsqlDataSource.Create(connection);
+        writer = new PostgresWriter(source, connection);
         this.types = types;
         this.clock = clock;
         this.logger = logger ?? NullLogger.Instance;
@@ -61,7 +63,7 @@ public sealed class PostgresEventStore : IEventStore
 
         try
         {
-            await PostgresCommit.ExecuteAsync(source, rows, cancellationToken);
+            await writer.CommitAsync(rows, cancellationToken);
         }
         catch (CommitUnknownException e)
         {
@@ -187,6 +189,7 @@ public sealed class PostgresEventStore : IEventStore
     /// <summary>Closes the connections.</summary>
     public async ValueTask DisposeAsync()
     {
+        await writer.DisposeAsync();
         await source.DisposeAsync();
         gaps.Dispose();
     }

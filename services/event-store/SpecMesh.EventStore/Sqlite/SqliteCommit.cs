@@ -7,6 +7,11 @@ internal static class SqliteCommit
 {
     public static void Write(CommitRows rows, SqliteConnection connection, SqliteTransaction transaction)
     {
+        foreach (StreamVersion read in rows.Reads)
+        {
+            Expect(read, connection, transaction);
+        }
+
         foreach (StreamRows stream in rows.Streams)
         {
             MoveStream(stream, rows, connection, transaction);
@@ -31,6 +36,15 @@ internal static class SqliteCommit
         }
 
         return command;
+    }
+
+    private static void Expect(StreamVersion read, SqliteConnection connection, SqliteTransaction transaction)
+    {
+        using SqliteCommand version = Command(connection, transaction, "select version from mt_streams where id = $id", ("$id", read.StreamId));
+        if ((version.ExecuteScalar() as long? ?? 0) != read.Version)
+        {
+            throw new ConcurrencyException(read.StreamId, read.Version);
+        }
     }
 
     private static void MoveStream(StreamRows stream, CommitRows rows, SqliteConnection connection, SqliteTransaction transaction)
