@@ -109,6 +109,75 @@ public abstract partial class EventStoreCompliance
     }
 
     [StoreFact]
+    public async Task works_that_are_committed_together_see_what_those_before_them_leave_behind()
+    {
+        FoldCache folds = new();
+        CommonCommit together = new();
+        for (int i = 1; i <= 3; i++)
+        {
+            UnitOfWork work = new(Store, Records.Types, Service, folds) { CorrelationId = $"operation-{i}", CausationId = $"cause-{i}" };
+            together.Admit(work);
+            Loaded<int> loaded = await work.LoadAsync("a", 0, (sum, data) => sum + ((Counted)data).Value, Token);
+            Assert.Equal(i - 1, loaded.Version);
+            work.Append("a", "test", [new Counted(loaded.State + i)], decidedFrom: new Reminder(i));
+            work.Send(new Reminder(i));
+            together.Take(work);
+        }
+
+        await together.CommitAsync(Token);
+
+        IReadOnlyList<StoredEvent> events = await Store.ReadStreamAsync("a", 0, 10, Token);
+        Assert.Equal([1, 3, 7], events.Select(stored => ((Counted)stored.Data).Value));
+        Assert.Equal([1, 2, 3], events.Select(stored => stored.Headers!.Value.GetProperty("value").GetInt32()));
+        List<OutboxMessage> sent = await DispatchWholeAsync();
+        Assert.Equal([1, 2, 3], sent.Select(message => ((Reminder)message.Message).Value));
+        Assert.Equal(3, sent.Select(message => message.MessageId).Distinct().Count());
+        UnitOfWork next = new(Store, Records.Types, Service, folds);
+        Assert.Equal(new Loaded<int>(11, 3), await next.LoadAsync("a", 0, (sum, data) => sum + ((Counted)data).Value, Token));
+    }
+
+    [StoreFact]
+    public async Task works_that_are_committed_together_all_fail_with_one_of_them()
+    {
+        await Store.CommitAsync(Append("moved", 0, new Counted(1)), Token);
+        CommonCommit together = new();
+        UnitOfWork first = new(Store, Records.Types, Service);
+        UnitOfWork second = new(Store, Records.Types, Service);
+        foreach ((UnitOfWork work, string stream) in new[] { (first, "a"), (second, "moved") })
+        {
+            together.Admit(work);
+            await work.LoadAsync(stream, 0, (count, _) => count + 1, Token);
+            work.Append(stream, "test", [new Counted(2)]);
+            work.Send(new Reminder(1));
+            together.Take(work);
+        }
+
+        await Store.CommitAsync(Append("moved", 1, new Counted(3)), Token);
+
+        await Assert.ThrowsAsync<ConcurrencyException>(() => together.CommitAsync(Token));
+        Assert.Empty(await Store.ReadStreamAsync("a", 0, 10, Token));
+        Assert.Empty(await DispatchAsync());
+    }
+
+    [StoreFact]
+    public async Task a_work_that_did_not_see_what_another_one_appends_is_not_taken()
+    {
+        CommonCommit together = new();
+        UnitOfWork seen = new(Store, Records.Types, Service);
+        UnitOfWork blind = new(Store, Records.Types, Service);
+        foreach (UnitOfWork work in new[] { seen, blind })
+        {
+            await work.LoadAsync("a", 0, (count, _) => count + 1, Token);
+            work.Append("a", "test", [new Counted(1)]);
+        }
+
+        together.Take(seen);
+        Assert.Throws<ConcurrencyException>(() => together.Take(blind));
+        await together.CommitAsync(Token);
+        Assert.Single(await Store.ReadStreamAsync("a", 0, 10, Token));
+    }
+
+    [StoreFact]
     public async Task a_stream_that_was_not_loaded_cannot_be_appended_to()
     {
         UnitOfWork work = new(Store, Records.Types, Service);

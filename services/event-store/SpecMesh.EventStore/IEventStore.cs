@@ -75,14 +75,24 @@ public sealed record EventPage(IReadOnlyList<StoredEvent> Events, long NextSeque
 /// <param name="ExpectedVersion">Version that the decision was taken at; 0: the event stream must not exist.</param>
 /// <param name="Events">Records of registered types, at least one.</param>
 /// <param name="Headers">JSON object kept with the first of the events; null for none.</param>
-public sealed record StreamAppend(string StreamId, string StreamType, long ExpectedVersion, IReadOnlyList<object> Events, System.Text.Json.JsonElement? Headers = null);
+/// <param name="CorrelationId">For Marten's column of that name; null: the commit's.</param>
+/// <param name="CausationId">For Marten's column of that name; null: the commit's.</param>
+public sealed record StreamAppend(
+    string StreamId,
+    string StreamType,
+    long ExpectedVersion,
+    IReadOnlyList<object> Events,
+    System.Text.Json.JsonElement? Headers = null,
+    string? CorrelationId = null,
+    string? CausationId = null);
 
 /// <summary>A message that leaves after the commit.</summary>
 /// <param name="MessageId">The same for the same decision, however often it is published.</param>
 /// <param name="Message">The record.</param>
 /// <param name="Destination">Queue that receives it; null: published to whoever listens.</param>
 /// <param name="DueAt">When it leaves; null: at once.</param>
-public sealed record OutgoingMessage(Guid MessageId, object Message, string? Destination, DateTimeOffset? DueAt);
+/// <param name="TraceParent">W3C trace context of the decision that caused it; null: that of whoever commits.</param>
+public sealed record OutgoingMessage(Guid MessageId, object Message, string? Destination, DateTimeOffset? DueAt, string? TraceParent = null);
 
 /// <summary>A message as the dispatcher gets it.</summary>
 /// <param name="MessageId">Id for the bus; consumers deduplicate by it.</param>
@@ -106,7 +116,7 @@ public sealed record CheckpointMove(string Subscription, long ExpectedSequence, 
 
 /// <summary>Everything that one decision leaves behind, in one transaction.</summary>
 /// <param name="Service">Name of the service whose dispatcher publishes the messages.</param>
-/// <param name="Appends">Event streams to append to, each at most once.</param>
+/// <param name="Appends">What is appended to which event stream. A later append to the same event stream expects the version that the earlier one leads to.</param>
 /// <param name="Messages">Messages and deadlines.</param>
 /// <param name="Checkpoint">A subscription's progress, or null.</param>
 /// <param name="CorrelationId">For Marten's column of that name.</param>

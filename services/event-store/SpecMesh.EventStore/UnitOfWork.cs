@@ -1,13 +1,9 @@
+using System.Diagnostics;
 using System.Security.Cryptography;
 using System.Text;
 using System.Text.Json;
 
 namespace SpecMesh.EventStore;
-
-/// <summary>An event stream folded to its state.</summary>
-/// <param name="State">The fold; the initial state when the event stream does not exist.</param>
-/// <param name="Version">Version that it was folded at; 0 when it does not exist.</param>
-public sealed record Loaded<TState>(TState State, long Version);
 
 /// <summary>
 /// Collects what one message's handling appends, sends and schedules, and commits it in one transaction.
@@ -25,7 +21,7 @@ public sealed class UnitOfWork(IEventStore store, EventTypes types, string servi
 
     private readonly Dictionary<string, LoadedStream> loads = new(StringComparer.Ordinal);
     private readonly List<StreamAppend> appends = [];
-    private readonly List<(object Message, string? Destination, DateTimeOffset? DueAt)> messages = [];
+    private readonly List<(object Message, string? Destination, DateTimeOffset? DueAt, string? TraceParent)> messages = [];
 
     /// <summary>What caused the work, for the store's correlation and causation columns, and for message ids when nothing is appended.</summary>
     public string? CausationId { get; set; }
@@ -36,6 +32,22 @@ public sealed class UnitOfWork(IEventStore store, EventTypes types, string servi
     /// <summary>True when nothing would be committed.</summary>
     public bool IsEmpty => appends.Count == 0 && messages.Count == 0;
 
+    /// <summary>Trace context of whoever asks; null for none.</summary>
+    internal static string? CurrentTrace => Activity.Current is { IdFormat: ActivityIdFormat.W3C } activity ? activity.Id : null;
+
+    internal IEventStore Store => store;
+
+    internal string Service => service;
+
+    internal FoldCache? Folds => folds;
+
+    /// <summary>Works that this one is committed with; null when it goes alone.</summary>
+    internal CommonCommit? Company { get; set; }
+
+    internal IReadOnlyDictionary<string, LoadedStream> Loads => loads;
+
+    internal IEnumerable<StreamAppend> Appends => appends.Select(append => append with { CorrelationId = CorrelationId, CausationId = CausationId });
+
     /// <summary>Folds an event stream and remembers its version.</summary>
     public Task<Loaded<TState>> LoadAsync<TState>(string streamId, TState initial, Func<TState, object, TState> evolve, CancellationToken cancellationToken) =>
         LoadAsync(streamId, new Loaded<TState>(initial, 0), evolve, cancellationToken);
@@ -43,35 +55,15 @@ public sealed class UnitOfWork(IEventStore store, EventTypes types, string servi
     /// <summary>Folds what an event stream got since an earlier fold of it, and remembers its version: long event streams are not read again from their beginning.</summary>
     public async Task<Loaded<TState>> LoadAsync<TState>(string streamId, Loaded<TState> earlier, Func<TState, object, TState> evolve, CancellationToken cancellationToken)
     {
-        if (folds is not null && folds.TryGet(streamId, out Loaded<TState>? known, out bool isCurrent) && known.Version >= earlier.Version)
+        (Loaded<TState> loaded, bool isCurrent) = FromMemory(streamId, earlier);
+        if (!isCurrent)
         {
-            if (isCurrent)
-            {
-                Remember(streamId, known, evolve, isRead: false);
-                return known;
-            }
-
-            earlier = known;
+            loaded = await ReadOnAsync(streamId, loaded, evolve, cancellationToken);
+            folds?.Put(streamId, loaded, isCurrent: false);
         }
 
-        (TState state, long version) = earlier;
-        while (true)
-        {
-            IReadOnlyList<StoredEvent> page = await store.ReadStreamAsync(streamId, version, PageSize, cancellationToken);
-            foreach (StoredEvent stored in page)
-            {
-                state = evolve(state, stored.Data);
-                version = stored.Version;
-            }
-
-            if (page.Count < PageSize)
-            {
-                Loaded<TState> loaded = new(state, version);
-                folds?.Put(streamId, loaded, isCurrent: false);
-                Remember(streamId, loaded, evolve, isRead: true);
-                return loaded;
-            }
-        }
+        loads[streamId] = new LoadedStream<TState>(streamId, loaded, evolve, IsRead: !isCurrent);
+        return loaded;
     }
 
     /// <summary>Appends to an event stream that was loaded in this unit of work. Nothing happens without events.</summary>
@@ -101,50 +93,50 @@ public sealed class UnitOfWork(IEventStore store, EventTypes types, string servi
     }
 
     /// <summary>A message that leaves after the commit: at once or when due, to a queue or to whoever listens.</summary>
-    public void Send(object message, string? destination = null, DateTimeOffset? dueAt = null) => messages.Add((message, destination, dueAt));
+    public void Send(object message, string? destination = null, DateTimeOffset? dueAt = null) => messages.Add((message, destination, dueAt, CurrentTrace));
 
     /// <summary>Commits everything, and a subscription's progress with it. Work that leaves nothing behind is checked as well: it may have been decided on a fold that is behind.</summary>
     /// <exception cref="ConcurrencyException">Something moved meanwhile: nothing was done.</exception>
-    public async Task CommitAsync(CheckpointMove? checkpoint, CancellationToken cancellationToken)
-    {
-        List<StreamVersion> unread =
-        [
-            .. loads.Where(pair => !pair.Value.IsRead && !appends.Exists(append => append.StreamId == pair.Key)).Select(pair => new StreamVersion(pair.Key, pair.Value.Version)),
-        ];
-        if (IsEmpty && checkpoint is null && unread.Count == 0)
-        {
-            return;
-        }
+    public Task CommitAsync(CheckpointMove? checkpoint, CancellationToken cancellationToken) => new CommonCommit().CommitAsync(this, checkpoint, cancellationToken);
 
+    /// <summary>The messages with their ids.</summary>
+    internal IEnumerable<OutgoingMessage> Outgoing(CheckpointMove? checkpoint)
+    {
         string origin = appends.Count > 0
             ? $"{appends[0].StreamId}@{appends[0].ExpectedVersion + appends[0].Events.Count}"
             : $"{service}:{checkpoint?.Subscription}@{checkpoint?.Sequence}:{CausationId ?? Guid.NewGuid().ToString("N")}";
-        List<OutgoingMessage> outgoing = [.. messages.Select((m, ordinal) => new OutgoingMessage(MessageIdOf(origin, ordinal), m.Message, m.Destination, m.DueAt))];
-        try
-        {
-            await store.CommitAsync(new Commit(service, appends, outgoing, checkpoint, CorrelationId, CausationId, unread), cancellationToken);
-        }
-        catch
-        {
-            foreach (LoadedStream loaded in loads.Values)
-            {
-                loaded.Doubt();
-            }
-
-            throw;
-        }
-
-        foreach (StreamAppend append in appends)
-        {
-            loads[append.StreamId].Advance(append.Events);
-        }
+        return messages.Select((m, ordinal) => new OutgoingMessage(MessageIdOf(origin, ordinal), m.Message, m.Destination, m.DueAt, m.TraceParent));
     }
 
-    private void Remember<TState>(string streamId, Loaded<TState> loaded, Func<TState, object, TState> evolve, bool isRead) => loads[streamId] = new LoadedStream(
-        loaded.Version,
-        isRead,
-        events => folds?.Put(streamId, new Loaded<TState>(events.Aggregate(loaded.State, evolve), loaded.Version + events.Count), isCurrent: true),
-        () => folds?.Doubt<TState>(streamId));
+    /// <summary>The latest fold that is known without reading, and whether it can be taken as it is.</summary>
+    private (Loaded<TState> Loaded, bool IsCurrent) FromMemory<TState>(string streamId, Loaded<TState> earlier)
+    {
+        if (Company?.Find<TState>(streamId) is { } pending)
+        {
+            return (pending, true);
+        }
+
+        return folds is not null && folds.TryGet(streamId, out Loaded<TState>? known, out bool isCurrent) && known.Version >= earlier.Version ? (known, isCurrent) : (earlier, false);
+    }
+
+    private async Task<Loaded<TState>> ReadOnAsync<TState>(string streamId, Loaded<TState> earlier, Func<TState, object, TState> evolve, CancellationToken cancellationToken)
+    {
+        (TState state, long version) = earlier;
+        while (true)
+        {
+            IReadOnlyList<StoredEvent> page = await store.ReadStreamAsync(streamId, version, PageSize, cancellationToken);
+            foreach (StoredEvent stored in page)
+            {
+                state = evolve(state, stored.Data);
+                version = stored.Version;
+            }
+
+            if (page.Count < PageSize)
+            {
+                return new Loaded<TState>(state, version);
+            }
+        }
+    }
 
     /// <summary>Message id = event stream id + version + ordinal, as a name-based UUID (RFC 9562, version 8 over SHA-256).</summary>
     private static Guid MessageIdOf(string origin, int ordinal)
@@ -155,11 +147,4 @@ public sealed class UnitOfWork(IEventStore store, EventTypes types, string servi
         hash[8] = (byte)((hash[8] & 0x3F) | 0x80);
         return new Guid(hash[..16], bigEndian: true);
     }
-
-    /// <summary>An event stream in this unit of work.</summary>
-    /// <param name="Version">Version that it was loaded at.</param>
-    /// <param name="IsRead">False when its fold was taken from memory.</param>
-    /// <param name="Advance">Remembers the fold with what was appended.</param>
-    /// <param name="Doubt">The fold in memory may be behind.</param>
-    private sealed record LoadedStream(long Version, bool IsRead, Action<IReadOnlyList<object>> Advance, Action Doubt);
 }

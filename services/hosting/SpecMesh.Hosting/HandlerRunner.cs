@@ -30,7 +30,7 @@ internal sealed class HandlerRunner(
     public UnitOfWork NewWork(string service) => NewWork(service, folds: null);
 
     /// <summary>Runs and commits; returns when the effects are durable.</summary>
-    public async Task RunAsync(Attempted what, Func<HandlerContext, CancellationToken, Task> handler, CancellationToken cancellationToken, CheckpointMove? checkpoint = null)
+    public async Task RunAsync(Attempted what, Func<HandlerContext, CancellationToken, Task> handler, CancellationToken cancellationToken, Turns? turns = null)
     {
         await RetryAsync(
             what,
@@ -38,8 +38,16 @@ internal sealed class HandlerRunner(
             {
                 await using AsyncServiceScope scope = scopes.CreateAsyncScope();
                 HandlerContext context = NewContext(what, scope.ServiceProvider);
-                await handler(context, token);
-                await context.Work.CommitAsync(checkpoint, token);
+                if (turns is not null)
+                {
+                    await turns.RunAsync(context, handler, token);
+                }
+                else
+                {
+                    await handler(context, token);
+                    await context.Work.CommitAsync(checkpoint: null, token);
+                }
+
                 context.Committed();
             },
             cancellationToken);

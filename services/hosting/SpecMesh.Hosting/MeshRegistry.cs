@@ -20,6 +20,9 @@ internal sealed class QueueRegistration(string name)
 
     public bool NeedsStore { get; private set; }
 
+    /// <summary>Turns of its handlers; null when each works and commits for itself.</summary>
+    public Turns? Turns { get; set; }
+
     public List<EndpointBinding> Bindings { get; } = [];
 
     public IReadOnlyCollection<Type> Messages => messages;

@@ -14,6 +14,7 @@ public static class PlacementService
         mesh.Services.AddSingleton<HostsView>();
         mesh.View("placement-hosts", (services, stored) => services.GetRequiredService<HostsView>().Apply(stored));
         return mesh.Endpoint(Queue, endpoint => endpoint
+            .InTurns()
             .Handle<SelectTargets>(ChooseHosts.HandleAsync)
             .Handle<ReleaseTargets>(GiveBackHosts.HandleAsync)
             .Handle<ReplicaCleaned>(CleanedReplica.HandleAsync)

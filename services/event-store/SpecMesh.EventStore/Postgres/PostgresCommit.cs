@@ -15,12 +15,14 @@ internal static class PostgresCommit
         List<NpgsqlBatchCommand> appends = [.. rows.Streams.Select(stream => AppendEvents(stream, rows))];
         if (appends.Count > 0)
         {
-            batch.BatchCommands.Add(HoldStreams(rows.Streams.Select(stream => stream.StreamId)));
+            batch.BatchCommands.Add(HoldStreams(rows.Streams.Select(stream => stream.StreamId).Distinct(StringComparer.Ordinal)));
         }
 
-        if (rows.Reads.Count > 0)
+        // An append finds out about its own event stream before it draws a number; several must, before the first of them does.
+        IReadOnlyList<StreamVersion> expected = appends.Count > 1 ? [.. rows.Reads, .. rows.Expected] : rows.Reads;
+        if (expected.Count > 0)
         {
-            batch.BatchCommands.Add(ExpectVersions(rows.Reads));
+            batch.BatchCommands.Add(ExpectVersions(expected));
         }
 
         Add(batch, appends, [rows]);
@@ -119,8 +121,8 @@ internal static class PostgresCommit
             Values(NpgsqlDbType.Varchar, stream.Events.Select(row => row.DotNetType)),
             Values(NpgsqlDbType.Jsonb, stream.Events.Select(row => row.Body)),
             Text(NpgsqlDbType.Jsonb, stream.Events[0].Headers),
-            Text(NpgsqlDbType.Varchar, rows.CorrelationId),
-            Text(NpgsqlDbType.Varchar, rows.CausationId),
+            Text(NpgsqlDbType.Varchar, stream.CorrelationId),
+            Text(NpgsqlDbType.Varchar, stream.CausationId),
             Value(rows.Timestamp),
         },
     };
@@ -143,7 +145,7 @@ internal static class PostgresCommit
                 Values(NpgsqlDbType.Text, all.Select(one => one.Row.Destination)),
                 Values(NpgsqlDbType.TimestampTz, all.Select(one => one.Row.DueAt)),
                 Values(NpgsqlDbType.TimestampTz, all.Select(one => one.Commit.Timestamp)),
-                Values(NpgsqlDbType.Text, all.Select(one => one.Commit.TraceParent)),
+                Values(NpgsqlDbType.Text, all.Select(one => one.Row.TraceParent)),
             },
         };
     }

@@ -35,7 +35,7 @@ internal sealed class SharedTransaction
 
     private ConcurrencyException? FirstConflict(CommitRows rows)
     {
-        foreach (StreamVersion wanted in rows.Streams.Select(stream => new StreamVersion(stream.StreamId, stream.ExpectedVersion)).Concat(rows.Reads))
+        foreach (StreamVersion wanted in rows.Expected.Concat(rows.Reads))
         {
             long? known = versions.TryGetValue(wanted.StreamId, out long version) ? version : expected.GetValueOrDefault(wanted.StreamId)?.Version;
             if (known is not null && known != wanted.Version)
@@ -56,13 +56,13 @@ internal sealed class SharedTransaction
             expected.TryAdd(read.StreamId, read);
         }
 
+        foreach (StreamVersion first in rows.Expected.Where(first => !versions.ContainsKey(first.StreamId)))
+        {
+            expected.TryAdd(first.StreamId, first);
+        }
+
         foreach (StreamRows stream in rows.Streams)
         {
-            if (!versions.ContainsKey(stream.StreamId))
-            {
-                expected.TryAdd(stream.StreamId, new StreamVersion(stream.StreamId, stream.ExpectedVersion));
-            }
-
             versions[stream.StreamId] = stream.NewVersion;
         }
 

@@ -84,8 +84,8 @@ internal static class SqliteCommit
             """,
             ("$stream", stream.StreamId),
             ("$now", StoredTime.ToText(rows.Timestamp)),
-            ("$correlation", rows.CorrelationId),
-            ("$causation", rows.CausationId));
+            ("$correlation", stream.CorrelationId),
+            ("$causation", stream.CausationId));
         int fixedParameters = insert.Parameters.Count;
         foreach (EventRow row in stream.Events)
         {
@@ -122,7 +122,7 @@ internal static class SqliteCommit
                 ("$destination", row.Destination),
                 ("$due", row.DueAt is { } due ? StoredTime.ToText(due) : null),
                 ("$now", StoredTime.ToText(rows.Timestamp)),
-                ("$trace", rows.TraceParent));
+                ("$trace", row.TraceParent));
             insert.ExecuteNonQuery();
         }
     }

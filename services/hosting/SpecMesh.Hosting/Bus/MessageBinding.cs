@@ -5,7 +5,7 @@ using Microsoft.Extensions.DependencyInjection;
 namespace SpecMesh.Hosting;
 
 /// <summary>A handler of one message type on one queue.</summary>
-internal sealed record MessageBinding<T>(string Service, string Queue, Func<T, HandlerContext, CancellationToken, Task> Handler, bool WithStore) : EndpointBinding
+internal sealed record MessageBinding<T>(string Service, QueueRegistration Queue, Func<T, HandlerContext, CancellationToken, Task> Handler, bool WithStore) : EndpointBinding
     where T : class
 {
     public override void Configure(IReceiveEndpointConfigurator endpoint, IServiceProvider services)
@@ -14,10 +14,10 @@ internal sealed record MessageBinding<T>(string Service, string Queue, Func<T, H
         MeshMetrics metrics = services.GetRequiredService<MeshMetrics>();
         endpoint.Handler<T>(async message =>
         {
-            Attempted what = new(Service, Queue, MessageIdentity.Of(message), WaitForStore: true);
+            Attempted what = new(Service, Queue.Name, MessageIdentity.Of(message), WaitForStore: true);
             using MeshMetrics.Handling handling = metrics.Handle<T>(what);
             Task Handle(HandlerContext context, CancellationToken token) => Handler(message.Message, context, token);
-            await (WithStore ? runner.RunAsync(what, Handle, message.CancellationToken) : runner.RunWithoutStoreAsync(what, Handle, message.CancellationToken));
+            await (WithStore ? runner.RunAsync(what, Handle, message.CancellationToken, Queue.Turns) : runner.RunWithoutStoreAsync(what, Handle, message.CancellationToken));
             handling.Succeeded();
         });
     }
