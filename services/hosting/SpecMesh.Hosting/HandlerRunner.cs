@@ -22,17 +22,17 @@ internal sealed class HandlerRunner(
     StoreState state,
     FaultPoints faultPoints,
     BackOff backOff,
+    FoldCache folds,
     ILogger<HandlerRunner> logger,
     IEventStore? store = null)
 {
     private const int DirectStoreAttempts = 4;
 
-    /// <summary>A unit of work for the service.</summary>
-    public UnitOfWork NewWork(string service) =>
-        new(store ?? throw new InvalidOperationException("SpecMesh:Store is 'none', so nothing can be loaded or appended."), types, service);
+    /// <summary>A unit of work for the service that reads the store at every load.</summary>
+    public UnitOfWork NewWork(string service) => NewWork(service, folds: null);
 
     /// <summary>Runs and commits; returns when the effects are durable.</summary>
-    public async Task RunAsync(Attempted what, Func<HandlerContext, CancellationToken, Task> handler, CancellationToken cancellationToken, CheckpointMove? checkpoint = null)
+    public async Task RunAsync(Attempted what, Func<HandlerContext, CancellationToken, Task> handler, CancellationToken cancellationToken, Turns? turns = null)
     {
         await RetryAsync(
             what,
@@ -40,10 +40,28 @@ internal sealed class HandlerRunner(
             {
                 await using AsyncServiceScope scope = scopes.CreateAsyncScope();
                 HandlerContext context = NewContext(what, scope.ServiceProvider);
-                await handler(context, token);
-                await CommitAsync(what.Service, context, checkpoint, token);
+                await RunOnceAsync(what.Service, context, handler, turns, token);
             },
             cancellationToken);
+    }
+
+    private async Task RunOnceAsync(string service, HandlerContext context, Func<HandlerContext, CancellationToken, Task> handler, Turns? turns, CancellationToken cancellationToken)
+    {
+        if (turns is null)
+        {
+            await handler(context, cancellationToken);
+            await CommitAsync(service, context, checkpoint: null, cancellationToken);
+            return;
+        }
+
+        async Task HandleAsync(HandlerContext one, CancellationToken token)
+        {
+            await handler(one, token);
+            await faultPoints.BeforeCommitAsync(service, one.Work, token);
+        }
+
+        await turns.RunAsync(context, HandleAsync, cancellationToken);
+        context.Committed();
     }
 
     /// <summary>Makes what a handler has put into its unit of work durable.</summary>
@@ -64,7 +82,7 @@ internal sealed class HandlerRunner(
     /// <summary>A context whose unit of work somebody else commits.</summary>
     public HandlerContext NewContext(Attempted what, IServiceProvider services)
     {
-        UnitOfWork work = NewWork(what.Service);
+        UnitOfWork work = NewWork(what.Service, folds);
 
         // The endpoint is part of the cause: two endpoints of one service that get the same message and append nothing must not send under the same message ids.
         work.CausationId = $"{what.Endpoint}/{what.MessageId:N}";
@@ -108,6 +126,9 @@ internal sealed class HandlerRunner(
             await Task.Delay(outages > 0 ? backOff.Exponential(outages) : backOff.Conflict(conflicts), time, cancellationToken);
         }
     }
+
+    private UnitOfWork NewWork(string service, FoldCache? folds) =>
+        new(store ?? throw new InvalidOperationException("SpecMesh:Store is 'none', so nothing can be loaded or appended."), types, service, folds);
 
     private static bool IsConflict(Exception exception) => exception is ConcurrencyException;
 }

@@ -8,7 +8,7 @@ namespace SpecMesh.ReplicationPolicy;
 /// <summary>
 /// Appends to and reads the event streams <c>vm-{VmId}</c> for agents. Every instance of the service may answer: the expected version decides, not who is asked.
 /// </summary>
-public sealed class Ownership(IEventStore store, EventTypes types, FaultPoints? faultPoints = null)
+public sealed class Ownership(IEventStore store, EventTypes types, FoldCache folds, FaultPoints? faultPoints = null)
 {
     /// <summary>The commit of a target. Its news leaves with the append, in the same transaction.</summary>
     public Task<OwnershipAnswer> TransferAsync(string vmId, TransferOwnership request, CancellationToken cancellationToken) =>
@@ -30,7 +30,7 @@ public sealed class Ownership(IEventStore store, EventTypes types, FaultPoints? 
     {
         while (true)
         {
-            UnitOfWork work = new(store, types, ReplicationPolicyService.Name) { CorrelationId = operationId?.ToString() };
+            UnitOfWork work = new(store, types, ReplicationPolicyService.Name, folds) { CorrelationId = operationId?.ToString() };
             OwnershipView view = (await LoadAsync(work, vmId, cancellationToken)).State;
             OwnershipDecision decision = decide(view);
             work.Append(EventStreams.OfVm(vmId), EventStreams.VmType, decision.Events);
