@@ -56,8 +56,8 @@ public sealed class Ownership(IEventStore store, EventTypes types, FaultPoints? 
         }
     }
 
-    private Task ReachAsync(string point, Guid operationId, CancellationToken cancellationToken) =>
-        faultPoints?.ReachAsync(ReplicationPolicyService.Name, point, operationId, cancellationToken) ?? Task.CompletedTask;
+    private Task ReachAsync(string point, Guid? operationId, CancellationToken cancellationToken) =>
+        faultPoints?.ReachAsync(ReplicationPolicyService.Name, point, operationId ?? Guid.Empty, cancellationToken) ?? Task.CompletedTask;
 
     private static Task<Loaded<OwnershipView>> LoadAsync(UnitOfWork work, string vmId, CancellationToken cancellationToken) =>
         work.LoadAsync(EventStreams.OfVm(vmId), OwnershipDecider.Unknown(vmId), OwnershipDecider.Evolve, cancellationToken);

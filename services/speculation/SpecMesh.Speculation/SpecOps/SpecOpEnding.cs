@@ -168,6 +168,17 @@ internal static class SpecOpEnding
         }
 
         AskForEverything(draft, due.Attempt);
+        AskForWinner(draft);
+    }
+
+    /// <summary>The winner tells once that it runs. That word may be lost with a queue, and then nobody else knows it.</summary>
+    private static void AskForWinner(SpecOpDraft draft)
+    {
+        if (draft.State is { MachineReplica: { } winner, Resumed: false, IsWinnerLost: false } state)
+        {
+            string hostId = state.Replicas[winner].HostId;
+            draft.Tell(hostId, new ConfirmReplica(draft.OperationId, winner, draft.Accepted.VmId, hostId));
+        }
     }
 
     /// <summary>Tells the replica's host to drop its shell.</summary>
