@@ -79,7 +79,7 @@ public sealed record CommitReplica(Guid OperationId, int Replica, int Epoch, str
 /// <summary>Command to the source host: the operation has ended; obey the ownership event stream (destroy the copy, or go on running it) and say so.</summary>
 public sealed record ReleaseSource(Guid OperationId, int Epoch, string VmId, string HostId);
 
-/// <summary>Command to the winner's host, when nobody has heard of the winner since its commit: say again that the guest runs, or that nothing of it is there.</summary>
+/// <summary>Command to the winner's host, when nobody has heard of the winner since its commit: say again that the guest runs.</summary>
 public sealed record ConfirmReplica(Guid OperationId, int Replica, string VmId, string HostId);
 
 /// <summary>Event: the target host has a paused shell and listens.</summary>
@@ -171,7 +171,7 @@ public sealed record ReplicaCancelled(Guid OperationId, int Replica, int Epoch, 
 /// <summary>Event: the guest runs on the winner.</summary>
 public sealed record ReplicaResumed(Guid OperationId, int Replica, string HostId, DateTimeOffset At);
 
-/// <summary>Event: the winner's guest ended before it could run, or before anybody heard that it ran; its host holds nothing of it.</summary>
+/// <summary>Event: the winner's guest ended before it was heard to run; its host holds nothing of it.</summary>
 public sealed record WinnerLost(Guid OperationId, int Replica, string HostId, Reason Reason);
 
 /// <summary>Event: this replica's shell and memory are gone from its host.</summary>

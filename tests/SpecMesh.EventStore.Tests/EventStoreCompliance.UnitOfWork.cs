@@ -10,7 +10,7 @@ public abstract partial class EventStoreCompliance
 
         UnitOfWork work = new(Store, Records.Types, Service);
         Loaded<long> loaded = await work.LoadAsync("long", 0L, (sum, data) => sum + ((Counted)data).Value, Token);
-        work.Append("long", "test", [new Counted(-1)], decidedFrom: new Reminder(5));
+        work.Append("long", "test", [new Counted(-1)], decidedFrom: () => new Reminder(5));
         await work.CommitAsync(null, Token);
 
         Assert.Equal(new Loaded<long>(events * (events + 1L) / 2, events), loaded);

@@ -74,8 +74,8 @@ public sealed record EventPage(IReadOnlyList<StoredEvent> Events, long NextSeque
 /// <param name="StreamType">Marten's aggregate alias: <c>spec_op</c>.</param>
 /// <param name="ExpectedVersion">Version that the decision was taken at; 0: the event stream must not exist.</param>
 /// <param name="Events">Records of registered types, at least one.</param>
-/// <param name="Headers">JSON object kept with the first of the events; null for none.</param>
-public sealed record StreamAppend(string StreamId, string StreamType, long ExpectedVersion, IReadOnlyList<object> Events, System.Text.Json.JsonElement? Headers = null);
+/// <param name="Headers">Makes the JSON object that is kept with the first of the events; null for none. Asked when it is written, and not by a store that keeps none.</param>
+public sealed record StreamAppend(string StreamId, string StreamType, long ExpectedVersion, IReadOnlyList<object> Events, Func<System.Text.Json.JsonElement>? Headers = null);
 
 /// <summary>A message that leaves after the commit.</summary>
 /// <param name="MessageId">The same for the same decision, however often it is published.</param>

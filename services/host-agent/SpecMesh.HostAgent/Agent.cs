@@ -101,7 +101,9 @@ public sealed class Agent : IAsyncDisposable
         lock (gate)
         {
             ObjectDisposedException.ThrowIf(disposed, this);
-            if (HasEnded(command.OperationId, command.Replica) || targets.ContainsKey((command.OperationId, command.Replica)))
+            // What an earlier agent has built is known by its guest alone. Built once more, a winner would find its commit made, and run the machine a second time.
+            bool isHere = guests.Keys.Any(guest => guest.Tag.OperationId == command.OperationId && guest.Tag.Replica == command.Replica);
+            if (isHere || HasEnded(command.OperationId, command.Replica) || targets.ContainsKey((command.OperationId, command.Replica)))
             {
                 return null;
             }

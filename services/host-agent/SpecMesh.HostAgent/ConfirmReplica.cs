@@ -3,8 +3,8 @@ using SpecMesh.Contracts;
 namespace SpecMesh.HostAgent;
 
 /// <summary>
-/// Nobody has heard of the winner since its commit: its report was lost with a queue. A replica that is still here reports when it is through; a guest that waits for a word of the
-/// event stream is asked for again.
+/// Nobody has heard of the winner since its commit: its report was lost with a queue. A replica that is not through yet reports by itself, and the machine of a guest that is gone
+/// is given up by the reconciliation.
 /// </summary>
 internal static class ConfirmReplicaHandler
 {
@@ -13,11 +13,6 @@ internal static class ConfirmReplicaHandler
         if (agent.HasWon(command.OperationId, command.Replica))
         {
             agent.Reports.Tell(new ReplicaResumed(command.OperationId, command.Replica, command.HostId, agent.Time.GetUtcNow()));
-        }
-        else if (agent.Target(command.OperationId, command.Replica) is null && !agent.HasGuestOf(command.VmId))
-        {
-            Reason gone = new("not-here", "The winner's guest has ended since its commit.");
-            agent.Reports.Tell(new WinnerLost(command.OperationId, command.Replica, command.HostId, gone));
         }
     }
 }

@@ -36,10 +36,12 @@ internal static class Recover
     /// <returns>False when the guest is to be left as it is.</returns>
     private static async Task<bool> SettleAsync(Agent agent, IGuest guest, bool untilKept, CancellationToken cancellationToken)
     {
+        long? refusedAt = null;
         while (guest.State is not null)
         {
-            if (await DecideAsync(agent, guest, cancellationToken) is var (action, reason, view))
+            if (await DecideAsync(agent, guest, refusedAt, cancellationToken) is var (action, reason, view, refused))
             {
+                refusedAt = refused;
                 if (action != RecoveryAction.Keep && await TryActAsync(agent, guest, action, reason, view, cancellationToken))
                 {
                     agent.Logger.Recovered(guest.Tag.VmId, action, reason.Detail);
@@ -56,20 +58,23 @@ internal static class Recover
             await Task.Delay(RetryPause, agent.Time, cancellationToken);
         }
 
-        // It ended meanwhile; what it left goes too.
+        // It ended meanwhile; what it left goes too, in the journal as well.
         await guest.DestroyAsync(cancellationToken);
+        agent.GuestGone(guest);
+        Forget(agent, guest.Tag);
         return true;
     }
 
     /// <summary>What the event stream says is to be done; a vote that is out is refused first. Null when the event stream does not answer: then nothing is touched.</summary>
-    private static async Task<(RecoveryAction Action, Reason Reason, OwnershipView View)?> DecideAsync(Agent agent, IGuest guest, CancellationToken cancellationToken)
+    private static async Task<(RecoveryAction Action, Reason Reason, OwnershipView View, long? RefusedAt)?> DecideAsync(
+        Agent agent, IGuest guest, long? refusedAt, CancellationToken cancellationToken)
     {
         string vmId = guest.Tag.VmId;
         try
         {
             using CancellationTokenSource limit = Agent.LimitCall(cancellationToken);
             OwnershipView view = await agent.OwnershipLog.ReadAsync(vmId, limit.Token);
-            FoundGuest found = Describe(agent, guest);
+            FoundGuest found = Describe(agent, guest) with { RefusedAt = refusedAt };
             (RecoveryAction action, Reason reason) = Recovery.Decide(found, view);
             if (action == RecoveryAction.RefuseFirst)
             {
@@ -82,7 +87,7 @@ internal static class Recover
             }
 
             // A guest that can neither be taken back nor given up, as with a database that was set back, is for an operator; other guests need not wait for that.
-            return (action == RecoveryAction.RefuseFirst ? RecoveryAction.Keep : action, reason, view);
+            return (action == RecoveryAction.RefuseFirst ? RecoveryAction.Keep : action, reason, view, found.RefusedAt);
         }
         catch (Exception error) when (!cancellationToken.IsCancellationRequested)
         {
@@ -148,6 +153,19 @@ internal static class Recover
         {
             agent.TryClearImage(operation, replica);
             agent.Tell(new ReplicaResumed(operation, replica, agent.Options.HostId, agent.Time.GetUtcNow()), tag.Epoch);
+        }
+    }
+
+    private static void Forget(Agent agent, GuestTag tag)
+    {
+        if (tag is { OperationId: { } operation, Replica: { } replica })
+        {
+            agent.TryClearImage(operation, replica);
+        }
+
+        if (agent.Journal.ReadVote(tag.VmId) is { } vote && !agent.HasGuestOf(tag.VmId))
+        {
+            agent.TryClearVote(tag.VmId, vote.OperationId);
         }
     }
 

@@ -189,6 +189,7 @@ public sealed class SourceOperation : ProtocolShell<SourceInput>
         }
         catch (HypervisorException error) when (Guest!.State is null)
         {
+            Agent.TryClearVote(VmId, OperationId);
             Post(new SourceInput.GuestLost(error.Message));
             return;
         }

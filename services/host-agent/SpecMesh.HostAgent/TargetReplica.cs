@@ -145,6 +145,9 @@ public sealed class TargetReplica : ProtocolShell<TargetInput>
         }
 
         Agent.Journal.WriteImage(new JournaledImage(command, image.Incarnation, image.Digest, image.OwnershipVersion));
+
+        // Also before READY leaves: a command that ends the replica, handled after the source has its READY, must find the image complete.
+        Post(new TargetInput.ImageComplete(image.Incarnation, image.Digest, image.OwnershipVersion));
         Agent.Reach(FaultPoints.Ready, OperationId);
     }
 
@@ -154,7 +157,6 @@ public sealed class TargetReplica : ProtocolShell<TargetInput>
         {
             switch (happened)
             {
-                case ImageCompleted image: Post(new TargetInput.ImageComplete(image.Incarnation, image.Digest, image.OwnershipVersion)); break;
                 case ImageVoided:
                     Agent.TryClearImage(OperationId, Command.Replica);
                     Post(new TargetInput.ImageVoided());

@@ -21,6 +21,7 @@ internal sealed class HandlerRunner(
     MeshMetrics metrics,
     StoreState state,
     FaultPoints faultPoints,
+    BackOff backOff,
     ILogger<HandlerRunner> logger,
     IEventStore? store = null)
 {
@@ -104,7 +105,7 @@ internal sealed class HandlerRunner(
                 Log.StoreAway(logger, exception, what.Endpoint, what.MessageId, outages);
             }
 
-            await Task.Delay(outages > 0 ? BackOff.Exponential(outages) : BackOff.Conflict(conflicts), cancellationToken);
+            await Task.Delay(outages > 0 ? backOff.Exponential(outages) : backOff.Conflict(conflicts), time, cancellationToken);
         }
     }
 

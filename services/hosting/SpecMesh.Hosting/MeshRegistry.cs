@@ -6,8 +6,16 @@ namespace SpecMesh.Hosting;
 /// <summary>Something that listens on a queue, in the words of the bus library.</summary>
 internal abstract record EndpointBinding
 {
+    /// <summary>What it does with each type of message, without the bus library around it.</summary>
+    public abstract IEnumerable<Delivery> Deliveries { get; }
+
     public abstract void Configure(MassTransit.IReceiveEndpointConfigurator endpoint, IServiceProvider services);
 }
+
+/// <summary>How a queue's messages of one type are handled. The task ends when the message may be acknowledged; when it fails, the message goes to the error queue.</summary>
+/// <param name="Type">The message type.</param>
+/// <param name="HandleAsync">Handles one message with the services of a process.</param>
+internal sealed record Delivery(Type Type, Func<object, Guid, IServiceProvider, CancellationToken, Task> HandleAsync);
 
 /// <summary>One queue and what listens on it.</summary>
 internal sealed class QueueRegistration(string name)

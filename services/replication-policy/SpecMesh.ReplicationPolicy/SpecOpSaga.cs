@@ -43,7 +43,7 @@ public static class SpecOpSaga
     {
         SpecOpFacts facts = await FactsAsync(state, message, context.Work, cancellationToken);
         SpecOpDecision decision = SpecOpDecider.Decide(state, message, facts, context.Now);
-        context.Work.Append(EventStreams.OfOperation(state.OperationId), EventStreams.OperationType, decision.Events, DecidedFrom.Of(message, facts, context.Now));
+        context.Work.Append(EventStreams.OfOperation(state.OperationId), EventStreams.OperationType, decision.Events, () => DecidedFrom.Of(message, facts, context.Now));
         context.Work.Append(EventStreams.OfVm(facts.Ownership.VmId), EventStreams.VmType, decision.OwnershipEvents);
         foreach (Effect effect in decision.Effects)
         {

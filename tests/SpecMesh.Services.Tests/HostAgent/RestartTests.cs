@@ -169,6 +169,21 @@ public sealed class RestartTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task a_start_command_that_comes_again_after_a_restart_does_not_build_the_winner_once_more()
+    {
+        Operation on = await mesh.OpenAsync("vm-2", OperationKind.PowerOn);
+        target.Start(on.Start(0, target));
+        await mesh.HearAsync<ReplicaResumed>(resumed => resumed.OperationId == on.Id);
+        await mesh.CloseAsync(on, OperationOutcome.Succeeded);
+        await target.KillAgentAsync();
+        await target.StartAgentAsync();
+        target.Start(on.Start(0, target));
+
+        Assert.Null(target.Agent.Target(on.Id, 0));
+        Assert.Equal(GuestState.Running, Assert.Single(await target.GuestsAsync()).State);
+    }
+
+    [Fact]
     public async Task an_agent_that_stops_in_the_last_pages_leaves_its_guest_for_the_next_one_which_refuses_first()
     {
         (Operation move, StuckTarget stuck) = await SuspendedAsync();

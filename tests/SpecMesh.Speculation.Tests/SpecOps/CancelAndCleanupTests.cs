@@ -96,10 +96,25 @@ public sealed class CleanupTests
             Assert.Equal(("b", 0), scenario.Sent<ConfirmReplica>().Select(confirm => (confirm.HostId, confirm.Replica)).Single());
         }
 
-        scenario.Do(new WinnerLost(Id, 0, "b", Why));
+        scenario.Do(new ReplicaResumed(Id, 0, "b", Start));
         Assert.IsType<SpecOpSettled>(scenario.Last.Events[^1]);
         scenario.Do(new CleanupDeadline(Id, 3));
         Assert.Empty(scenario.Last.Effects);
+    }
+
+    [Fact]
+    public void a_winner_that_nobody_is_left_to_speak_for_is_waited_for_only_as_long_as_the_machine_is_its_own()
+    {
+        Scenario scenario = Racing(hosts: ["b"]);
+        scenario.Do(scenario.Commit(0, "b"));
+        scenario.Do(new SourceReleased(Id, "a", true, 1, [], []));
+        scenario.Do(new CleanupDeadline(Id, 1));
+        scenario.NothingHappened();
+
+        scenario.Append([new OwnershipReleased(Vm, "b", 2, Why)]);
+        scenario.Do(new CleanupDeadline(Id, 2));
+        Assert.Equal((0, "b"), (scenario.TheOne<WinnerLost>().Replica, scenario.TheOne<WinnerLost>().HostId));
+        Assert.Equal(SpecOpPhase.Settled, scenario.State.Phase);
     }
 
     [Fact]

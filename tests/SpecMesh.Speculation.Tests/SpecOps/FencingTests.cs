@@ -97,7 +97,19 @@ public sealed class FencingTests
         scenario.Do(new ReplicaCleaned(Id, second.Grant.Replica, second.Grant.HostId));
         FencingDecision last = Decide(scenario);
         scenario.Append(last.Events);
-        Assert.Equal((true, null, null), (last.IsOver, last.Grant, scenario.View.OwnerHostId));
+        Assert.Equal((true, null, null, null), (last.IsOver, last.Grant, scenario.View.OwnerHostId, scenario.View.OpenOperationId));
+    }
+
+    [Fact]
+    public void a_refusal_of_the_dead_source_that_arrives_late_does_not_take_the_image_away()
+    {
+        Scenario scenario = Racing(hosts: ["b"]);
+        scenario.Do(new ReplicaReady(Id, 0, 1, "b", 0, "d", 5));
+        scenario.Do(SourceDead);
+        scenario.Append(Decide(scenario).Events);
+        OwnershipDecision late = OwnershipDecider.Refuse(scenario.View, new RefuseTransfer(Id, "a", 1, 5, Why));
+        Assert.Equal((false, "recovering", 0), (late.Accepted, late.Reason?.Code, late.Events.Count));
+        Assert.NotNull(Decide(scenario).Grant);
     }
 
     [Fact]

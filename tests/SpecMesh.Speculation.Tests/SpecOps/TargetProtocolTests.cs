@@ -89,6 +89,15 @@ public sealed class TargetProtocolTests
     }
 
     [Fact]
+    public void a_shell_that_is_built_again_after_its_replica_has_won_and_ended_is_destroyed()
+    {
+        Receiving();
+        Step(new TargetInput.OwnershipObserved(Ours));
+        Assert.Equal(TargetPhase.Destroying, state.Phase);
+        Assert.IsType<TargetEffect.DestroyShell>(Assert.Single(effects));
+    }
+
+    [Fact]
     public void a_refused_commit_of_a_void_image_destroys_the_shell_and_says_so()
     {
         Committing();

@@ -14,6 +14,7 @@ internal sealed class SubscriptionWorker(
     TimeProvider time,
     EventTypes types,
     StoreState state,
+    BackOff backOff,
     MeshMetrics metrics,
     ILogger<SubscriptionWorker> logger,
     IEventStore? store = null) : BackgroundService
@@ -42,7 +43,7 @@ internal sealed class SubscriptionWorker(
                 Log.ReaderFailed(logger, exception, name, subscription.Position, failures);
             }
 
-            await Task.Delay(BackOff.Exponential(failures), stoppingToken);
+            await Task.Delay(backOff.Exponential(failures), time, stoppingToken);
         }
     }
 
@@ -60,6 +61,8 @@ internal sealed class ViewWorker(
     Action<IServiceProvider, StoredEvent> apply,
     IServiceProvider services,
     StoreState state,
+    BackOff backOff,
+    TimeProvider time,
     MeshMetrics metrics,
     ILogger<ViewWorker> logger,
     IEventStore? store = null) : BackgroundService
@@ -95,7 +98,7 @@ internal sealed class ViewWorker(
                 Log.ReaderFailed(logger, exception, name, subscription.Position, failures);
             }
 
-            await Task.Delay(BackOff.Exponential(failures), stoppingToken);
+            await Task.Delay(backOff.Exponential(failures), time, stoppingToken);
         }
     }
 

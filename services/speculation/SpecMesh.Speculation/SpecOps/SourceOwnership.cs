@@ -76,7 +76,10 @@ internal static class SourceOwnership
         }
     }
 
-    /// <summary>The append of the refusal is answered: either no vote can win any more, or one has.</summary>
+    /// <summary>
+    /// The append of the refusal is answered: either no vote can win any more, or one has. While the machine is being recovered from a target, because this host was taken for dead,
+    /// neither is true yet: it is asked again at the next tick.
+    /// </summary>
     public static void Answered(SourceStep step, OwnershipAnswer answer)
     {
         if (step.State.Phase != SourcePhase.Refusing)
@@ -90,7 +93,6 @@ internal static class SourceOwnership
             return;
         }
 
-        step.State = step.State with { Unanswered = null };
         if (WasTransferred(step.State, answer.View))
         {
             GiveUpTheCopy(step, answer.View);
@@ -99,7 +101,7 @@ internal static class SourceOwnership
         {
             VoteIsVoid(step, answer.View);
         }
-        else
+        else if (answer.View.Recovery is null)
         {
             throw new InvalidOperationException(
                 $"The refusal at version {step.State.OwnershipVersion} of vm-{step.State.VmId} was neither accepted nor overtaken: {answer.Reason?.Detail}");
@@ -150,7 +152,7 @@ internal static class SourceOwnership
                 break;
             case SourcePhase.Copying or SourcePhase.Suspending or SourcePhase.Finishing or SourcePhase.Resuming:
                 // No vote is out, so the next one is given at the latest version: at an older one it could not win.
-                step.State = step.State with { Confirmed = true, OwnershipVersion = view.Version };
+                step.State = step.State with { Confirmed = step.State.Confirmed || step.State.Live.Any(replica => replica.Connected), OwnershipVersion = view.Version };
                 step.ContinueAllThatWait();
                 break;
         }

@@ -72,14 +72,7 @@ public static class SourceProtocol
             return;
         }
 
-        bool first = state.Replicas.IsEmpty;
         step.State = state with { Replicas = state.Replicas.Add(command.Replica, new SourceReplica(command)) };
-        if (first)
-        {
-            // A command that was delayed past its operation's end is found out before a page is sent in vain.
-            SourceOwnership.Read(step);
-        }
-
         step.Do(new SourceEffect.OpenStream(command));
     }
 
@@ -91,6 +84,13 @@ public static class SourceProtocol
         }
 
         step.Put(replica with { Connected = true });
+        if (!step.State.Confirmed)
+        {
+            // Not before: an open migration stream holds the guest's dirty log, so that an earlier operation has let go of the guest, and its own refusal, which would make an image of an
+            // older version void, is behind. A command that was delayed past its operation's end is found out here too.
+            SourceOwnership.Read(step);
+        }
+
         step.ContinueOrWait(number);
     }
 
@@ -267,6 +267,11 @@ public static class SourceProtocol
         else if (state.Unanswered is { } unanswered)
         {
             step.Do(unanswered);
+        }
+        else if (state is { Confirmed: false, Phase: SourcePhase.Copying })
+        {
+            // No migration stream has opened. A command that was delayed past its operation's end, to a target that is gone, would keep the source for ever.
+            SourceOwnership.Read(step);
         }
     }
 

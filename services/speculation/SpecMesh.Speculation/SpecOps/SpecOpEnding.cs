@@ -167,17 +167,34 @@ internal static class SpecOpEnding
             return;
         }
 
-        AskForEverything(draft, due.Attempt);
-        AskForWinner(draft);
+        GiveUpTheWinner(draft);
+        if (draft.State.Phase == SpecOpPhase.Completed)
+        {
+            AskForEverything(draft, due.Attempt);
+            AskForWinner(draft);
+        }
     }
 
-    /// <summary>The winner tells once that it runs. That word may be lost with a queue, and then nobody else knows it.</summary>
+    /// <summary>The winner tells once that it runs, and that word may be lost with a queue.</summary>
     private static void AskForWinner(SpecOpDraft draft)
     {
         if (draft.State is { MachineReplica: { } winner, Resumed: false, IsWinnerLost: false } state)
         {
-            string hostId = state.Replicas[winner].HostId;
-            draft.Tell(hostId, new ConfirmReplica(draft.OperationId, winner, draft.Accepted.VmId, hostId));
+            draft.Tell(state.Replicas[winner].HostId, new ConfirmReplica(draft.OperationId, winner, draft.Accepted.VmId, state.Replicas[winner].HostId));
+        }
+    }
+
+    /// <summary>
+    /// The winner's guest may have ended while no agent ran on its host, or the word that it runs was lost, and nobody is left to say so. Once the machine is no longer the
+    /// winner's, there is nothing to wait for.
+    /// </summary>
+    private static void GiveUpTheWinner(SpecOpDraft draft)
+    {
+        if (draft.State is { MachineReplica: { } winner, Resumed: false, IsWinnerLost: false } state && !OwnershipDecider.IsWon(draft.Facts.Ownership, draft.OperationId))
+        {
+            Reason reason = new("machine-gone-on", $"The machine was given up, or has gone on to another host, in epoch {draft.Facts.Ownership.Epoch}.");
+            draft.Record(new WinnerLost(draft.OperationId, winner, state.Replicas[winner].HostId, reason));
+            SettleIfNothingIsLeft(draft);
         }
     }
 

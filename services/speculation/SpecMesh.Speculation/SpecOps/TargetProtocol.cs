@@ -266,8 +266,10 @@ public static class TargetProtocol
         bool ours = view.OwnerOperationId == state.Command.OperationId && view.OwnerReplica == state.Command.Replica && view.OwnerHostId == state.Command.HostId;
         if (ours)
         {
-            // The commit whose answer was lost is found in the event stream.
-            return state.Phase is TargetPhase.Ready or TargetPhase.Committing ? Committed(heard) : (heard, []);
+            // The commit whose answer was lost is found in the event stream. A shell that still waits for pages was built by a command that came again after its guest had ended.
+            return state.Phase is TargetPhase.Ready or TargetPhase.Committing
+                ? Committed(heard)
+                : End(heard, new Reason("built-again", "The replica has committed before, and its guest has ended."), report: false);
         }
 
         Reason over = state.EndReason ?? new Reason("operation-over", "The ownership event stream names another host, or the operation has ended.");
