@@ -8,7 +8,7 @@ public static class ContractCatalogue
     [
         typeof(SubmitSpecOp), typeof(CancelSpecOp), typeof(FenceOperation),
         typeof(SelectTargets), typeof(ReleaseTargets), typeof(SetHostMaintenance), typeof(FenceHost),
-        typeof(StartReplica), typeof(ConnectReplica), typeof(AbortReplica), typeof(CommitReplica), typeof(ReleaseSource), typeof(ReconcileHost),
+        typeof(StartReplica), typeof(ConnectReplica), typeof(AbortReplica), typeof(CommitReplica), typeof(ReleaseSource), typeof(ConfirmReplica), typeof(ReconcileHost),
         typeof(InjectFault),
     ];
 

@@ -79,6 +79,9 @@ public sealed record CommitReplica(Guid OperationId, int Replica, int Epoch, str
 /// <summary>Command to the source host: the operation has ended; obey the ownership event stream (destroy the copy, or go on running it) and say so.</summary>
 public sealed record ReleaseSource(Guid OperationId, int Epoch, string VmId, string HostId);
 
+/// <summary>Command to the winner's host, when nobody has heard of the winner since its commit: say again that the guest runs.</summary>
+public sealed record ConfirmReplica(Guid OperationId, int Replica, string VmId, string HostId);
+
 /// <summary>Event: the target host has a paused shell and listens.</summary>
 /// <param name="OperationId">The operation.</param>
 /// <param name="Replica">Number of the replica.</param>

@@ -32,6 +32,7 @@ public static class HostAgentService
             .Receive<AbortReplica>(On<AbortReplica>(id, AbortReplicaHandler.Handle))
             .Receive<CommitReplica>(On<CommitReplica>(id, CommitReplicaHandler.Handle))
             .Receive<ReconcileHost>(On<ReconcileHost>(id, ReconcileHostHandler.Handle))
+            .Receive<ConfirmReplica>(On<ConfirmReplica>(id, ConfirmReplicaHandler.Handle))
             .Receive<ReleaseSource>(On<ReleaseSource>(id, ReleaseSourceHandler.Handle))
             .Receive<InjectFault>(On<InjectFault>(id, InjectFaultHandler.Handle)));
     }

@@ -2,6 +2,7 @@ using System.Diagnostics;
 using System.Globalization;
 using System.Text;
 using RabbitMQ.Client;
+using RabbitMQ.Client.Exceptions;
 using SpecMesh.Cli.Up;
 
 namespace SpecMesh.Integration.Tests.CrashMatrix;
@@ -58,6 +59,34 @@ public static class BrokerFaults
     /// <summary>Connects without a link in between.</summary>
     public static Task<IConnection> ConnectAsync(string bus) =>
         new ConnectionFactory { Uri = new Uri(bus.Replace("rabbitmq://", "amqp://", StringComparison.Ordinal)) }.CreateConnectionAsync("crash-matrix");
+
+    /// <summary>Messages that wait in a queue; 0 where there is no such queue.</summary>
+    public static async Task<uint> CountAsync(IConnection connection, string queue)
+    {
+        await using IChannel channel = await connection.CreateChannelAsync();
+        try
+        {
+            return (await channel.QueueDeclarePassiveAsync(queue)).MessageCount;
+        }
+        catch (OperationInterruptedException absent) when (absent.ShutdownReason?.ReplyCode == 404)
+        {
+            return 0;
+        }
+    }
+
+    /// <summary>Empties the queues that a failed case may have left something in, so that the next one is judged by what it does itself.</summary>
+    public static async Task EmptyAsync(string bus, IEnumerable<string> queues)
+    {
+        await using IConnection connection = await ConnectAsync(bus);
+        foreach (string queue in queues)
+        {
+            if (await CountAsync(connection, queue) > 0)
+            {
+                await using IChannel channel = await connection.CreateChannelAsync();
+                await channel.QueuePurgeAsync(queue);
+            }
+        }
+    }
 
     /// <summary>Runs the broker's own control program, as the user and with the environment that the broker has.</summary>
     private static async Task ControlAsync(CrashSystem system, params string[] arguments)

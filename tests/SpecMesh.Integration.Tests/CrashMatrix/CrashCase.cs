@@ -36,6 +36,11 @@ public sealed class CrashCase(CrashSystem system, string name)
         catch (Exception error)
         {
             system.Results.Add(name, "FAILED: " + error.Message.ReplaceLineEndings(" "), took.Elapsed);
+            await Until.TrueAsync(async () =>
+            {
+                await BrokerFaults.EmptyAsync(system.Bus, Oracle.Aside);
+                return null;
+            });
             throw;
         }
         finally

@@ -2,7 +2,6 @@ using System.Diagnostics;
 using System.Globalization;
 using System.Text.Json;
 using RabbitMQ.Client;
-using RabbitMQ.Client.Exceptions;
 using SpecMesh.Cli.Demo;
 using SpecMesh.Contracts;
 using SpecMesh.EventStore;
@@ -19,6 +18,10 @@ public sealed class Oracle(CrashSystem system, string vmId, Guid operationId)
     private static readonly TimeSpan SettleBound = TimeSpan.FromSeconds(100);
     private static readonly string[] Queues = ["replication-policy", "placement", "failure-monitor", .. CrashSystem.Hosts.Select(HostQueue.Of)];
     private static readonly string[] Services = ["replication-policy", "placement", "failure-monitor"];
+
+    /// <summary>Queues of messages that nobody could handle, or that could not leave.</summary>
+    public static IReadOnlyList<string> Aside { get; } =
+        [.. Queues.SelectMany(queue => (string[])[queue + "_error", queue + "_skipped"]), .. Services.Select(service => service + "_outbox_error")];
 
     /// <summary>Checks everything; returns the outcome for the table.</summary>
     public async Task<string> CheckAsync()
@@ -132,30 +135,15 @@ public sealed class Oracle(CrashSystem system, string vmId, Guid operationId)
     private async Task<string?> MessagesLeftAsync()
     {
         await using IConnection connection = await BrokerFaults.ConnectAsync(system.Bus);
-        string[] aside = [.. Queues.SelectMany(queue => (string[])[queue + "_error", queue + "_skipped"]), .. Services.Select(service => service + "_outbox_error")];
-        foreach (string queue in (string[])[.. Queues, .. aside])
+        foreach (string queue in (string[])[.. Queues, .. Aside])
         {
-            if (await CountAsync(connection, queue) is > 0 and var messages)
+            if (await BrokerFaults.CountAsync(connection, queue) is > 0 and var messages)
             {
                 return $"{queue} holds {messages} messages";
             }
         }
 
         return null;
-    }
-
-    /// <summary>Messages that wait in a queue; 0 where there is no such queue.</summary>
-    private static async Task<uint> CountAsync(IConnection connection, string queue)
-    {
-        await using IChannel channel = await connection.CreateChannelAsync();
-        try
-        {
-            return (await channel.QueueDeclarePassiveAsync(queue)).MessageCount;
-        }
-        catch (OperationInterruptedException absent) when (absent.ShutdownReason?.ReplyCode == 404)
-        {
-            return 0;
-        }
     }
 
     private async Task<SpecOpState> OperationAsync()

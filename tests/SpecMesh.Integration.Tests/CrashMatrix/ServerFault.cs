@@ -9,7 +9,7 @@ public sealed class ServerFault : IXunitSerializable
     /// <summary>By what.</summary>
     public static readonly string[] Faults =
     [
-        "broker killed", "broker restarted", "broker resets connections", "broker loses the services' queue", "broker loses the winner's queue", "broker out of memory",
+        "broker killed", "broker restarted", "broker resets connections", "broker loses the services' queue", "broker loses the winner's queue", "broker loses placement's queue", "broker out of memory",
         "database killed", "database restarted", "database breaks connections", "database read-only", "database disk full",
         "policy's commit unanswered", "placement's commit unanswered",
     ];

@@ -47,6 +47,7 @@ public sealed class ServerFaultTests(CrashSystem system)
         "broker resets connections" => BrokerFaults.ResetConnectionsAsync(system, goOn),
         "broker loses the services' queue" => BrokerFaults.LoseQueueAsync(system, "replication-policy", goOn),
         "broker loses the winner's queue" => BrokerFaults.LoseQueueAsync(system, Contracts.HostQueue.Of(move.Winner), goOn),
+        "broker loses placement's queue" => BrokerFaults.LoseQueueAsync(system, "placement", goOn),
         "broker out of memory" => BrokerFaults.RunOutOfMemoryAsync(system, goOn),
         "database killed" => DatabaseFaults.KillAsync(system, goOn),
         "database restarted" => DatabaseFaults.RestartAsync(system, goOn),

@@ -44,7 +44,7 @@ public static class Until
         {
             return await missing();
         }
-        catch (Exception error) when (error is DbException or IOException or HttpRequestException or OperationCanceledException or TimeoutException)
+        catch (Exception error) when (error is DbException or IOException or HttpRequestException or OperationCanceledException or TimeoutException or RabbitMQ.Client.Exceptions.RabbitMQClientException)
         {
             // Whoever was asked is the victim, or has just come back.
             return error.Message;

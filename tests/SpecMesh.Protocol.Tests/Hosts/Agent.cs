@@ -227,6 +227,7 @@ internal sealed class Agent
             case ConnectReplica connect: Connect(connect); break;
             case AbortReplica abort: Abort(abort); break;
             case ReleaseSource release: Release(release); break;
+            case ConfirmReplica confirm: Confirm(confirm); break;
             case CommitReplica commit: Commit(commit); break;
             case ReconcileHost reconcile: Reconciler.Look(reconcile.NothingUnknown); break;
             default: throw new InvalidOperationException($"{command.GetType().Name} is no command for an agent.");
@@ -289,6 +290,14 @@ internal sealed class Agent
         {
             endedReplicas.Add((command.OperationId, command.Replica));
             Reports.Tell(new ReplicaCleaned(command.OperationId, command.Replica, command.HostId), 0);
+        }
+    }
+
+    private void Confirm(ConfirmReplica command)
+    {
+        if (HasWon(command.OperationId, command.Replica))
+        {
+            Reports.Tell(new ReplicaResumed(command.OperationId, command.Replica, command.HostId, Clock.GetUtcNow()), 0);
         }
     }
 

@@ -71,6 +71,18 @@ public sealed class HostAgentServiceTests : IAsyncLifetime
         Assert.DoesNotContain(heard.All, report => report is ReplicaCleaned cleaned && cleaned.OperationId == on.Id);
     }
 
+    /// <summary>Seen in the crash matrix: a report that was lost with its queue was never made again.</summary>
+    [Fact]
+    public async Task a_winner_that_is_asked_says_again_that_it_runs()
+    {
+        Operation on = await OpenAsync("vm");
+        await SendAsync("h1", Start(on, "h1"));
+        ReplicaResumed first = await heard.HearAsync<ReplicaResumed>(resumed => resumed.OperationId == on.Id);
+        await SendAsync("h1", new ConfirmReplica(on.Id, 0, "vm", "h1"));
+        ReplicaResumed again = await heard.HearAsync<ReplicaResumed>(resumed => resumed.OperationId == on.Id && resumed.At > first.At);
+        Assert.Equal((0, "h1"), (again.Replica, again.HostId));
+    }
+
     [Fact]
     public async Task a_start_that_comes_after_its_abort_builds_nothing()
     {

@@ -57,6 +57,14 @@ public sealed class SimulatedTarget(SimulatedMesh mesh, int replica, string host
         }
     }
 
+    public void Receive(ConfirmReplica confirm)
+    {
+        if (!recovering && Shell == GuestState.Running)
+        {
+            mesh.ToService(new ReplicaResumed(confirm.OperationId, confirm.Replica, Host, mesh.Now));
+        }
+    }
+
     public void Hear(TargetInput input)
     {
         if (state is null || recovering)

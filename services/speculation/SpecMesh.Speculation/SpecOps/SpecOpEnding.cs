@@ -171,6 +171,16 @@ internal static class SpecOpEnding
         if (draft.State.Phase == SpecOpPhase.Completed)
         {
             AskForEverything(draft, due.Attempt);
+            AskForWinner(draft);
+        }
+    }
+
+    /// <summary>The winner tells once that it runs, and that word may be lost with a queue.</summary>
+    private static void AskForWinner(SpecOpDraft draft)
+    {
+        if (draft.State is { MachineReplica: { } winner, Resumed: false, IsWinnerLost: false } state)
+        {
+            draft.Tell(state.Replicas[winner].HostId, new ConfirmReplica(draft.OperationId, winner, draft.Accepted.VmId, state.Replicas[winner].HostId));
         }
     }
 
