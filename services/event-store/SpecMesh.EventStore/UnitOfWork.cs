@@ -30,6 +30,9 @@ public sealed class UnitOfWork(IEventStore store, EventTypes types, string servi
     /// <summary>True when nothing would be committed.</summary>
     public bool IsEmpty => appends.Count == 0 && messages.Count == 0;
 
+    /// <summary>The messages that leave after the commit.</summary>
+    public IEnumerable<object> Messages => messages.Select(message => message.Message);
+
     /// <summary>Folds an event stream and remembers its version.</summary>
     public Task<Loaded<TState>> LoadAsync<TState>(string streamId, TState initial, Func<TState, object, TState> evolve, CancellationToken cancellationToken) =>
         LoadAsync(streamId, new Loaded<TState>(initial, 0), evolve, cancellationToken);

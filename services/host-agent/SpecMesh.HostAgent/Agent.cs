@@ -24,9 +24,11 @@ public sealed class Agent : IAsyncDisposable
     private readonly Latest<Guid, SourceReleased> released = new(1_000);
     private readonly Lock gate = new();
     private readonly MessageBus bus;
+    private readonly FaultPoints? faultPoints;
     private bool disposed;
 
-    public Agent(HostAgentOptions options, IHypervisor hypervisor, IOwnershipLog ownershipLog, MessageBus bus, TimeProvider time, ILogger<Agent> logger)
+    public Agent(
+        HostAgentOptions options, IHypervisor hypervisor, IOwnershipLog ownershipLog, MessageBus bus, TimeProvider time, ILogger<Agent> logger, FaultPoints? faultPoints = null)
     {
         Options = options;
         Hypervisor = hypervisor;
@@ -34,17 +36,18 @@ public sealed class Agent : IAsyncDisposable
         Time = time;
         Logger = logger;
         this.bus = bus;
+        this.faultPoints = faultPoints;
         Reports = new Reports(bus, time, logger);
         Journal = new Journal(options.StateDirectory);
         Reconciler = new Reconciler(this);
         Listener = MigrationListener.Start(
             new MigrationListenerOptions { Endpoint = options.DataEndpoint, Refused = (peer, error) => logger.StreamRefused(peer?.ToString(), error.Message) }, time);
-        DataEndpoint = Listener.Endpoint.ToString();
+        DataEndpoint = (options.AdvertisedDataEndpoint ?? Listener.Endpoint).ToString();
     }
 
     public HostAgentOptions Options { get; }
 
-    /// <summary>Where migration streams come in.</summary>
+    /// <summary>Where sources connect to for migration streams.</summary>
     public string DataEndpoint { get; }
 
     /// <summary>What the hypervisor can do; null until the self-test is over.</summary>
@@ -208,6 +211,13 @@ public sealed class Agent : IAsyncDisposable
         limit.CancelAfter(IOwnershipLog.CallLimit);
         return limit;
     }
+
+    /// <summary>A named step of the protocol; a test may stop the agent there.</summary>
+    internal Task ReachAsync(string point, Guid operationId, CancellationToken cancellationToken) =>
+        faultPoints?.ReachAsync(Options.HostId, point, operationId, cancellationToken) ?? Task.CompletedTask;
+
+    /// <summary>As <see cref="ReachAsync"/>, on a thread that does nothing else meanwhile.</summary>
+    internal void Reach(string point, Guid operationId) => faultPoints?.Reach(Options.HostId, point, operationId);
 
     /// <summary>Clears a vote. One that cannot be cleared is logged: an entry that the event stream has moved past decides nothing.</summary>
     internal void TryClearVote(string vmId, Guid operationId) => TryClear(() => Journal.ClearVote(vmId, operationId));

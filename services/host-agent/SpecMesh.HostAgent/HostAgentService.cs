@@ -20,7 +20,8 @@ public static class HostAgentService
             services.GetRequiredService<IOwnershipLog>(),
             services.GetRequiredService<MessageBus>(),
             services.GetRequiredService<TimeProvider>(),
-            services.GetRequiredService<ILogger<Agent>>()));
+            services.GetRequiredService<ILogger<Agent>>(),
+            services.GetRequiredService<FaultPoints>()));
         mesh.Services.AddSingleton<IHostedService>(services => new AgentWorker(
             services.GetRequiredKeyedService<Agent>(id), services.GetRequiredKeyedService<AgentGate>(id)));
         mesh.Services.AddHealthChecks().Add(new HealthCheckRegistration(

@@ -36,10 +36,12 @@ internal static class Recover
     /// <returns>False when the guest is to be left as it is.</returns>
     private static async Task<bool> SettleAsync(Agent agent, IGuest guest, bool untilKept, CancellationToken cancellationToken)
     {
+        long? refusedAt = null;
         while (guest.State is not null)
         {
-            if (await DecideAsync(agent, guest, cancellationToken) is var (action, reason, view))
+            if (await DecideAsync(agent, guest, refusedAt, cancellationToken) is var (action, reason, view, refused))
             {
+                refusedAt = refused;
                 if (action != RecoveryAction.Keep && await TryActAsync(agent, guest, action, reason, view, cancellationToken))
                 {
                     agent.Logger.Recovered(guest.Tag.VmId, action, reason.Detail);
@@ -64,14 +66,15 @@ internal static class Recover
     }
 
     /// <summary>What the event stream says is to be done; a vote that is out is refused first. Null when the event stream does not answer: then nothing is touched.</summary>
-    private static async Task<(RecoveryAction Action, Reason Reason, OwnershipView View)?> DecideAsync(Agent agent, IGuest guest, CancellationToken cancellationToken)
+    private static async Task<(RecoveryAction Action, Reason Reason, OwnershipView View, long? RefusedAt)?> DecideAsync(
+        Agent agent, IGuest guest, long? refusedAt, CancellationToken cancellationToken)
     {
         string vmId = guest.Tag.VmId;
         try
         {
             using CancellationTokenSource limit = Agent.LimitCall(cancellationToken);
             OwnershipView view = await agent.OwnershipLog.ReadAsync(vmId, limit.Token);
-            FoundGuest found = Describe(agent, guest);
+            FoundGuest found = Describe(agent, guest) with { RefusedAt = refusedAt };
             (RecoveryAction action, Reason reason) = Recovery.Decide(found, view);
             if (action == RecoveryAction.RefuseFirst)
             {
@@ -84,7 +87,7 @@ internal static class Recover
             }
 
             // A guest that can neither be taken back nor given up, as with a database that was set back, is for an operator; other guests need not wait for that.
-            return (action == RecoveryAction.RefuseFirst ? RecoveryAction.Keep : action, reason, view);
+            return (action == RecoveryAction.RefuseFirst ? RecoveryAction.Keep : action, reason, view, found.RefusedAt);
         }
         catch (Exception error) when (!cancellationToken.IsCancellationRequested)
         {

@@ -1,5 +1,6 @@
 using SpecMesh.Contracts;
 using SpecMesh.DataPath;
+using SpecMesh.Hosting;
 using SpecMesh.Hypervisors;
 using SpecMesh.Speculation.SpecOps;
 
@@ -71,7 +72,7 @@ public sealed class SourceOperation : ProtocolShell<SourceInput>
             case SourceEffect.RunRound round: RunFor(round.Replica, "migration-stream-failed", () => RunRoundAsync(round.Replica)); break;
             case SourceEffect.SuspendGuest: Run(SuspendAsync); break;
             case SourceEffect.FinishReplica finish: RunFor(finish.Replica, "migration-stream-failed", () => FinishAsync(finish)); break;
-            case SourceEffect.JournalVote vote: Run(() => JournalVote(vote)); break;
+            case SourceEffect.JournalVote vote: Run(() => JournalVoteAsync(vote)); break;
             case SourceEffect.SendVote vote: RunFor(vote.Replica, "migration-stream-failed", () => SendVoteAsync(vote)); break;
             case SourceEffect.AppendRefusal refusal: Append(token => RefuseAsync(refusal, token), Unanswered); break;
             case SourceEffect.ReadOwnership: Read(); break;
@@ -107,6 +108,7 @@ public sealed class SourceOperation : ProtocolShell<SourceInput>
     {
         if (await streams.OpenAsync(command))
         {
+            await Agent.ReachAsync(FaultPoints.StreamsOpen, OperationId, Ended);
             Post(new SourceInput.StreamOpened(command.Replica));
         }
     }
@@ -116,6 +118,7 @@ public sealed class SourceOperation : ProtocolShell<SourceInput>
         if (streams.Find(replica) is { } sender)
         {
             RoundResult result = await sender.RunRoundAsync(Ended);
+            await Agent.ReachAsync(FaultPoints.Round, OperationId, Ended);
             Post(new SourceInput.RoundEnded(Describe(replica, result), sender.Counters));
         }
     }
@@ -126,6 +129,7 @@ public sealed class SourceOperation : ProtocolShell<SourceInput>
         {
             await Guest!.SuspendAsync(Ended);
             streams.BeginSuspend(state.Incarnation);
+            await Agent.ReachAsync(FaultPoints.Suspended, OperationId, Ended);
             Post(new SourceInput.GuestSuspended());
         }
         catch (Exception error) when (!Ended.IsCancellationRequested)
@@ -145,19 +149,20 @@ public sealed class SourceOperation : ProtocolShell<SourceInput>
         }
     }
 
-    private Task JournalVote(SourceEffect.JournalVote vote)
+    private async Task JournalVoteAsync(SourceEffect.JournalVote vote)
     {
         try
         {
             Agent.Journal.WriteVote(VmId, new JournaledVote(OperationId, vote.Replica, vote.TargetHostId, state.Epoch, vote.OwnershipVersion, vote.Incarnation, vote.Digest));
-            Post(new SourceInput.VoteJournaled());
         }
         catch (Exception error)
         {
             Post(new SourceInput.JournalFailed(error.Message));
+            return;
         }
 
-        return Task.CompletedTask;
+        await Agent.ReachAsync(FaultPoints.Voted, OperationId, Ended);
+        Post(new SourceInput.VoteJournaled());
     }
 
     private async Task SendVoteAsync(SourceEffect.SendVote vote)
@@ -207,6 +212,7 @@ public sealed class SourceOperation : ProtocolShell<SourceInput>
             Agent.GuestGone(Guest);
         }
 
+        await Agent.ReachAsync(FaultPoints.SourceDestroyed, OperationId, Ended);
         Agent.TryClearVote(VmId, OperationId);
         Post(new SourceInput.GuestDestroyed());
     }

@@ -1,6 +1,7 @@
 using System.Text;
 using SpecMesh.Contracts;
 using SpecMesh.DataPath;
+using SpecMesh.Hosting;
 using SpecMesh.Hypervisors;
 using SpecMesh.Speculation.SpecOps;
 
@@ -144,6 +145,10 @@ public sealed class TargetReplica : ProtocolShell<TargetInput>
         }
 
         Agent.Journal.WriteImage(new JournaledImage(command, image.Incarnation, image.Digest, image.OwnershipVersion));
+
+        // Also before READY leaves: a command that ends the replica, handled after the source has its READY, must find the image complete.
+        Post(new TargetInput.ImageComplete(image.Incarnation, image.Digest, image.OwnershipVersion));
+        Agent.Reach(FaultPoints.Ready, OperationId);
     }
 
     private async Task ListenAsync(MigrationReceiver session)
@@ -152,7 +157,6 @@ public sealed class TargetReplica : ProtocolShell<TargetInput>
         {
             switch (happened)
             {
-                case ImageCompleted image: Post(new TargetInput.ImageComplete(image.Incarnation, image.Digest, image.OwnershipVersion)); break;
                 case ImageVoided:
                     Agent.TryClearImage(OperationId, Command.Replica);
                     Post(new TargetInput.ImageVoided());
@@ -175,9 +179,11 @@ public sealed class TargetReplica : ProtocolShell<TargetInput>
     {
         try
         {
+            await Agent.ReachAsync(FaultPoints.Appended, OperationId, Ended);
             if (guest!.State != GuestState.Running)
             {
                 await guest.StartAsync(Ended);
+                await Agent.ReachAsync(FaultPoints.Resumed, OperationId, Ended);
             }
         }
         catch (HypervisorException error)
@@ -219,6 +225,7 @@ public sealed class TargetReplica : ProtocolShell<TargetInput>
     {
         await (receiver?.DisposeAsync() ?? ValueTask.CompletedTask);
         await (guest?.DestroyAsync(Ended) ?? Task.CompletedTask);
+        await Agent.ReachAsync(FaultPoints.LosersCleaned, OperationId, Ended);
         Agent.TryClearImage(OperationId, Command.Replica);
         Post(new TargetInput.ShellDestroyed());
     }

@@ -21,6 +21,7 @@ internal sealed class HandlerRunner(
     MeshMetrics metrics,
     StoreState state,
     BackOff backOff,
+    FaultPoints faultPoints,
     ILogger<HandlerRunner> logger,
     IEventStore? store = null)
 {
@@ -40,10 +41,17 @@ internal sealed class HandlerRunner(
                 await using AsyncServiceScope scope = scopes.CreateAsyncScope();
                 HandlerContext context = NewContext(what, scope.ServiceProvider);
                 await handler(context, token);
-                await context.Work.CommitAsync(checkpoint, token);
-                context.Committed();
+                await CommitAsync(what.Service, context, checkpoint, token);
             },
             cancellationToken);
+    }
+
+    /// <summary>Makes what a handler has put into its unit of work durable.</summary>
+    public async Task CommitAsync(string service, HandlerContext context, CheckpointMove? checkpoint, CancellationToken cancellationToken)
+    {
+        await faultPoints.BeforeCommitAsync(service, context.Work, cancellationToken);
+        await context.Work.CommitAsync(checkpoint, cancellationToken);
+        context.Committed();
     }
 
     /// <summary>Runs a handler without a store, once.</summary>

@@ -61,6 +61,9 @@ internal sealed class MeshRegistry
 
     public IReadOnlyCollection<string> Services => services;
 
+    /// <summary>The fault points at the two sides of a commit, by the type of a message that it sends.</summary>
+    public Dictionary<Type, CommitPoints> CommitPoints { get; } = [];
+
     public JsonSerializerOptions Json => json ?? throw new InvalidOperationException("AddSpecMesh was not called.");
 
     public EventTypes Types() => new(types, Json);

@@ -1,7 +1,9 @@
 using MassTransit;
+using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.DependencyInjection.Extensions;
 using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Options;
 using SpecMesh.EventStore;
 
@@ -31,6 +33,7 @@ internal static class MeshServices
             new BusTransmitter(provider.GetRequiredService<IBus>(), provider.GetService<RabbitQueues>()).TransmitAsync,
             provider.GetRequiredService<BusGate>(),
             provider.GetRequiredService<TimeProvider>()));
+        services.AddSingleton(provider => new FaultPoints(provider.GetRequiredService<IConfiguration>(), registry, provider.GetRequiredService<ILogger<FaultPoints>>()));
         AddStore(services, options);
         BusRegistration.Add(services, registry, options, service);
         Observability.Add(builder, service);

@@ -44,8 +44,17 @@ internal static class ChangedHost
 
     private static Task<IResult> ReconcileAsync(string hostId, HostReconcileRequest? body, HttpContext http, CancellationToken cancellationToken)
     {
-        Decision ask = new([], [new Effect(new ReconcileHost(hostId, body?.NothingUnknown ?? false), hostId)]);
-        return ChangeAsync(http, hostId, (_, _) => (ask, null), cancellationToken);
+        ReconcileHost command = new(hostId, body?.NothingUnknown ?? false);
+        return ChangeAsync(
+            http,
+            hostId,
+            (host, _) =>
+            {
+                // Each reservation is looked at as if its lease had lapsed: it stays while its operation needs it.
+                IEnumerable<Effect> leases = host.Reservations.Keys.Select(operation => new Effect(new ReservationDeadline(hostId, operation)));
+                return (new Decision([], [new Effect(command, hostId), .. leases]), null);
+            },
+            cancellationToken);
     }
 
     private static async Task<IResult> ChangeAsync(

@@ -13,6 +13,7 @@ public static class PlacementService
     {
         mesh.Services.AddSingleton<HostsView>();
         mesh.View("placement-hosts", (services, stored) => services.GetRequiredService<HostsView>().Apply(stored));
+        mesh.FaultPoint<TargetsReserved>(FaultPoints.Reserving, FaultPoints.Reserved, reserved => reserved.OperationId);
         return mesh.Endpoint(Queue, endpoint => endpoint
             .Handle<SelectTargets>(ChooseHosts.HandleAsync)
             .Handle<ReleaseTargets>(GiveBackHosts.HandleAsync)

@@ -1,5 +1,6 @@
 using SpecMesh.Contracts;
 using SpecMesh.EventStore;
+using SpecMesh.Hosting;
 using SpecMesh.Speculation.SpecOps;
 
 namespace SpecMesh.ReplicationPolicy;
@@ -7,7 +8,7 @@ namespace SpecMesh.ReplicationPolicy;
 /// <summary>
 /// Appends to and reads the event streams <c>vm-{VmId}</c> for agents. Every instance of the service may answer: the expected version decides, not who is asked.
 /// </summary>
-public sealed class Ownership(IEventStore store, EventTypes types)
+public sealed class Ownership(IEventStore store, EventTypes types, FaultPoints? faultPoints = null)
 {
     /// <summary>The commit of a target. Its news leaves with the append, in the same transaction.</summary>
     public Task<OwnershipAnswer> TransferAsync(string vmId, TransferOwnership request, CancellationToken cancellationToken) =>
@@ -38,6 +39,7 @@ public sealed class Ownership(IEventStore store, EventTypes types)
                 work.Send(@event);
             }
 
+            await ReachAsync(FaultPoints.Appending, operationId, cancellationToken);
             try
             {
                 await work.CommitAsync(null, cancellationToken);
@@ -48,10 +50,14 @@ public sealed class Ownership(IEventStore store, EventTypes types)
                 continue;
             }
 
+            await ReachAsync(FaultPoints.Answering, operationId, cancellationToken);
             OwnershipView after = decision.Events.Aggregate(view, OwnershipDecider.Evolve);
             return new OwnershipAnswer(decision.Accepted, after, decision.Reason);
         }
     }
+
+    private Task ReachAsync(string point, Guid? operationId, CancellationToken cancellationToken) =>
+        faultPoints?.ReachAsync(ReplicationPolicyService.Name, point, operationId ?? Guid.Empty, cancellationToken) ?? Task.CompletedTask;
 
     private static Task<Loaded<OwnershipView>> LoadAsync(UnitOfWork work, string vmId, CancellationToken cancellationToken) =>
         work.LoadAsync(EventStreams.OfVm(vmId), OwnershipDecider.Unknown(vmId), OwnershipDecider.Evolve, cancellationToken);

@@ -1,5 +1,6 @@
 using System.Collections.Frozen;
 using System.Diagnostics.Metrics;
+using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
@@ -28,6 +29,7 @@ internal sealed class ServiceProcess : IConsumer
     private static readonly MeshMetrics Metrics = new(new Meters());
     private static readonly IOptions<SpecMeshOptions> MeshOptions = Options.Create(new SpecMeshOptions { Store = "simulated" });
     private static readonly IOptions<FailureMonitorOptions> MonitorOptions = Options.Create(new FailureMonitorOptions { HeartbeatSeconds = HeartbeatSeconds, SuspectAfterSeconds = 3 * HeartbeatSeconds });
+    private static readonly FaultPoints NoFaultPoints = new(new ConfigurationBuilder().Build(), new MeshRegistry(), NullLogger<FaultPoints>.Instance);
     private static readonly Func<BackgroundService, CancellationToken, Task> Execute = typeof(BackgroundService)
         .GetMethod("ExecuteAsync", System.Reflection.BindingFlags.NonPublic | System.Reflection.BindingFlags.Instance)!
         .CreateDelegate<Func<BackgroundService, CancellationToken, Task>>();
@@ -89,12 +91,13 @@ internal sealed class ServiceProcess : IConsumer
             [typeof(MessageBus)] = bus,
             [typeof(BackOff)] = backOff,
             [typeof(MeshMetrics)] = Metrics,
+            [typeof(FaultPoints)] = NoFaultPoints,
             [typeof(IOptions<SpecMeshOptions>)] = MeshOptions,
             [typeof(IOptions<FailureMonitorOptions>)] = MonitorOptions,
             [typeof(ILoggerFactory)] = NullLoggerFactory.Instance,
         });
         OutboxDispatcher dispatcher = new(
-            Service, gate, bus, state, Composition.Types, clock, MeshOptions, backOff, Metrics, NullLogger<OutboxDispatcher>.Instance, store) { LongestWait = TimeSpan.FromSeconds(5) };
+            Service, gate, bus, state, Composition.Types, clock, MeshOptions, backOff, Metrics, NoFaultPoints, NullLogger<OutboxDispatcher>.Instance, store) { LongestWait = TimeSpan.FromSeconds(5) };
         cluster.Scheduler.Post(life, _ => Run(dispatcher), null);
         foreach (ServiceDescriptor worker in composition.Workers)
         {

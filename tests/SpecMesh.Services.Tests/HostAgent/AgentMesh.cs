@@ -82,6 +82,9 @@ internal sealed class AgentMesh : IAsyncDisposable
         await service.RecordAsync((EventStreams.OfVm(operation.VmId), [.. OwnershipDecider.Close(view, operation.Id, outcome, "test", new Reason("test", "The test ends it."))]));
     }
 
+    /// <summary>Appends to a machine's event stream, as the operations' service would.</summary>
+    public Task RecordAsync(string vmId, params object[] events) => service.RecordAsync((EventStreams.OfVm(vmId), events));
+
     /// <summary>A machine that runs on a host, by a power-on of one replica.</summary>
     public async Task PowerOnAsync(string vmId, AgentHost host)
     {

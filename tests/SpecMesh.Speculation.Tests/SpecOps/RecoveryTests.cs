@@ -51,13 +51,12 @@ public sealed class RecoveryTests
     }
 
     [Fact]
-    public void a_fenced_host_that_lives_takes_its_machine_back_only_by_being_first()
+    public void a_fenced_host_that_lives_touches_nothing_until_the_recovery_is_over()
     {
         OwnershipView recovering = Open with { Version = 8, Recovery = new HeldImage(Id, 0, "b", 5, 0) };
-        FoundGuest running = new(Vm, "a", GuestState.Running, null, 0, null);
-        Assert.Equal(RecoveryAction.RefuseFirst, Recovery.Decide(running, recovering).Action);
-        Assert.Equal(RecoveryAction.Adopt, Recovery.Decide(running with { RefusedAt = 8 }, recovering with { Version = 9, VoidedVersion = 9, Recovery = null }).Action);
-        Assert.Equal(RecoveryAction.Destroy, Recovery.Decide(running with { RefusedAt = 8 }, recovering with { Version = 9, Epoch = 2, OwnerHostId = "b", Recovery = null }).Action);
+        FoundGuest found = new(Vm, "a", GuestState.Suspended, null, 0, null);
+        Assert.Equal(RecoveryAction.Keep, Recovery.Decide(found, recovering).Action);
+        Assert.Equal(RecoveryAction.Destroy, Recovery.Decide(found, recovering with { Version = 9, Epoch = 2, OwnerHostId = "b", Recovery = null }).Action);
     }
 
     [Theory]

@@ -28,8 +28,8 @@ public sealed class SourceProtocolTests : SourceSteps
     public void the_guest_is_not_suspended_before_the_event_stream_has_confirmed_the_operation()
     {
         Step(new SourceInput.Join(Connect(0)));
-        Assert.Contains(new SourceEffect.ReadOwnership(), Effects);
         Step(new SourceInput.StreamOpened(0));
+        Assert.Contains(new SourceEffect.ReadOwnership(), Effects);
         Step(Ended(0, pending: 0));
         Assert.Equal(SourcePhase.Copying, State.Phase);
         Tick();
@@ -88,6 +88,59 @@ public sealed class SourceProtocolTests : SourceSteps
         Assert.Equal((SourcePhase.Resuming, 1), (State.Phase, State.Incarnation));
         Step(new SourceInput.GuestResumed());
         Assert.Equal(SourcePhase.Released, State.Phase);
+    }
+
+    [Fact]
+    public void a_source_that_was_taken_for_dead_waits_for_the_end_of_the_recovery()
+    {
+        Refusing();
+        OwnershipView recovering = Open with { Version = 8, Recovery = new HeldImage(Id, 0, "host-0", 5, 0) };
+        Step(new SourceInput.RefusalAnswered(new OwnershipAnswer(false, recovering, new Reason("recovering", "It is being recovered."))));
+        Assert.Equal(SourcePhase.Refusing, State.Phase);
+        Tick();
+        Assert.IsType<SourceEffect.AppendRefusal>(Assert.Single(Effects));
+        Step(new SourceInput.OwnershipObserved(Won("host-0") with { Version = 9 }));
+        Assert.Equal(SourcePhase.Destroying, State.Phase);
+    }
+
+    [Fact]
+    public void the_version_of_an_image_is_read_once_a_migration_stream_is_open_and_not_before()
+    {
+        Step(new SourceInput.Join(Connect(0)));
+        Assert.DoesNotContain(Effects, effect => effect is SourceEffect.ReadOwnership);
+        Step(new SourceInput.OwnershipObserved(Open));
+        Assert.False(State.Confirmed);
+        Step(new SourceInput.StreamOpened(0));
+        Assert.Contains(Effects, effect => effect is SourceEffect.ReadOwnership);
+        Step(new SourceInput.OwnershipObserved(Open with { Version = 7 }));
+        Assert.Equal((true, 7L), (State.Confirmed, State.OwnershipVersion));
+    }
+
+    [Fact]
+    public void a_source_without_a_replica_asks_whether_its_operation_still_is_open()
+    {
+        Step(new SourceInput.Join(Connect(0)));
+        Step(new SourceInput.StreamFailed(0, Why, ReplicaCounters.None));
+        Tick();
+        Assert.Equal(new SourceEffect.ReadOwnership(), Assert.Single(Effects));
+        Step(new SourceInput.OwnershipObserved(Open with { Version = 7, OpenOperationId = null }));
+        Assert.Equal((SourcePhase.Released, false), (State.Phase, State.Destroyed!.Value));
+    }
+
+    [Fact]
+    public void an_answer_that_was_asked_for_before_the_migration_stream_was_open_confirms_nothing()
+    {
+        Step(new SourceInput.Join(Connect(0)));
+        Step(new SourceInput.StreamFailed(0, Why, ReplicaCounters.None));
+        Tick();
+        Step(new SourceInput.Join(Connect(1)));
+        Step(new SourceInput.StreamOpened(1));
+        Step(new SourceInput.OwnershipObserved(Open));
+        Assert.False(State.Confirmed);
+        Tick();
+        Assert.Equal(new SourceEffect.ReadOwnership(), Assert.Single(Effects));
+        Step(new SourceInput.OwnershipObserved(Open with { Version = 7 }));
+        Assert.Equal((true, 7L), (State.Confirmed, State.OwnershipVersion));
     }
 
     [Fact]

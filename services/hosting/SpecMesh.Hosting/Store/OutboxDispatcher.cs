@@ -20,6 +20,7 @@ internal sealed class OutboxDispatcher(
     IOptions<SpecMeshOptions> options,
     BackOff backOff,
     MeshMetrics metrics,
+    FaultPoints faultPoints,
     ILogger<OutboxDispatcher> logger,
     IEventStore? store = null) : BackgroundService
 {
@@ -75,6 +76,7 @@ internal sealed class OutboxDispatcher(
 
     private async Task PublishAsync(IReadOnlyList<OutboxMessage> messages, CancellationToken cancellationToken)
     {
+        await faultPoints.BeforePublishAsync(service, messages, cancellationToken);
         using CancellationTokenSource timeout = new(ConfirmTimeout, time);
         using CancellationTokenSource either = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, timeout.Token);
         await Task.WhenAll(messages.Select(message => DeliverAsync(message, either.Token)));

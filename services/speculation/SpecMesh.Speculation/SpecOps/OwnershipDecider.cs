@@ -32,10 +32,18 @@ public static class OwnershipDecider
                 OwnerReplica = transferred.Replica,
                 Recovery = null,
             },
-            TransferRefused { ByOwner: true } => view with { VoidedVersion = view.Version + 1, Recovery = null },
+            TransferRefused { ByOwner: true } => view with { VoidedVersion = view.Version + 1 },
             TransferRefused => view,
             OwnerFenced { Recovery: { } image } => view with { OpenOperationId = image.OperationId, Recovery = image },
-            OwnerFenced or OwnershipReleased => view with { Epoch = view.Epoch + 1, OwnerHostId = null, OwnerOperationId = null, OwnerReplica = null, Recovery = null },
+            OwnerFenced or OwnershipReleased => view with
+            {
+                Epoch = view.Epoch + 1,
+                OwnerHostId = null,
+                OwnerOperationId = null,
+                OwnerReplica = null,
+                OpenOperationId = null,
+                Recovery = null,
+            },
             OperationClosed => view with { OpenOperationId = null },
             _ => throw new InvalidOperationException($"{@event.GetType().Name} does not belong into {EventStreams.OfVm(view.VmId)}."),
         };
@@ -100,6 +108,12 @@ public static class OwnershipDecider
         if (view.VoidedVersion > request.ExpectedVersion)
         {
             return new OwnershipDecision(true, [], null);
+        }
+
+        if (view.Recovery is { } image)
+        {
+            // A call that was on its way when its host died must not take the only image away. A host that lives after all loses its machine to that image.
+            return Refused("recovering", $"This host was confirmed dead, and the machine is being recovered from {image.HostId}.");
         }
 
         return view.Version < request.ExpectedVersion

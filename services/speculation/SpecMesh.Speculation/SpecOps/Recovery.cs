@@ -77,7 +77,12 @@ public static class Recovery
 
     private static (RecoveryAction, Reason) DecideOwned(FoundGuest guest, OwnershipView view)
     {
-        if (guest.State == GuestState.Running && view.Recovery is null)
+        if (view.Recovery is { } image)
+        {
+            return (RecoveryAction.Keep, new Reason("recovering", $"This host was confirmed dead, and the machine is being recovered from {image.HostId}."));
+        }
+
+        if (guest.State == GuestState.Running)
         {
             return (RecoveryAction.Adopt, new Reason("owner", "This host owns the machine and runs it."));
         }
@@ -93,8 +98,7 @@ public static class Recovery
             return (RecoveryAction.Keep, new Reason("older-database", "The event stream ends before the version that this guest was voted away at.", view.Version, vote.OwnershipVersion));
         }
 
-        // A host that was fenced, and lives, takes its machine back only if it is first to say so.
-        bool stoodStill = guest.State == GuestState.Suspended || guest.Vote?.Epoch == view.Epoch || view.Recovery is not null;
+        bool stoodStill = guest.State == GuestState.Suspended || guest.Vote?.Epoch == view.Epoch;
         bool mayBeElsewhere = stoodStill && !(guest.RefusedAt is { } refused && view.VoidedVersion > refused);
         return mayBeElsewhere
             ? (RecoveryAction.RefuseFirst, new Reason("image-out", "The guest stands still for a migration: a vote or a complete image may be out."))

@@ -45,11 +45,8 @@ internal static class SourceOwnership
             return;
         }
 
-        if (step.State.Unanswered is SourceEffect.ReadOwnership)
-        {
-            step.State = step.State with { Unanswered = null };
-        }
-
+        bool isOld = step.State.AnswerIsOld;
+        step.State = step.State with { AnswerIsOld = false, Unanswered = step.State.Unanswered is SourceEffect.ReadOwnership && !isOld ? null : step.State.Unanswered };
         if (WasTransferred(step.State, view))
         {
             GiveUpTheCopy(step, view);
@@ -58,7 +55,11 @@ internal static class SourceOwnership
 
         if (view.OpenOperationId == step.State.OperationId)
         {
-            StillOpen(step, view);
+            if (!isOld)
+            {
+                StillOpen(step, view);
+            }
+
             return;
         }
 
@@ -76,7 +77,10 @@ internal static class SourceOwnership
         }
     }
 
-    /// <summary>The append of the refusal is answered: either no vote can win any more, or one has.</summary>
+    /// <summary>
+    /// The append of the refusal is answered: either no vote can win any more, or one has. While the machine is being recovered from a target, because this host was taken for dead,
+    /// neither is true yet: it is asked again at the next tick.
+    /// </summary>
     public static void Answered(SourceStep step, OwnershipAnswer answer)
     {
         if (step.State.Phase != SourcePhase.Refusing)
@@ -90,7 +94,6 @@ internal static class SourceOwnership
             return;
         }
 
-        step.State = step.State with { Unanswered = null };
         if (WasTransferred(step.State, answer.View))
         {
             GiveUpTheCopy(step, answer.View);
@@ -99,7 +102,7 @@ internal static class SourceOwnership
         {
             VoteIsVoid(step, answer.View);
         }
-        else
+        else if (answer.View.Recovery is null)
         {
             throw new InvalidOperationException(
                 $"The refusal at version {step.State.OwnershipVersion} of vm-{step.State.VmId} was neither accepted nor overtaken: {answer.Reason?.Detail}");
@@ -150,7 +153,7 @@ internal static class SourceOwnership
                 break;
             case SourcePhase.Copying or SourcePhase.Suspending or SourcePhase.Finishing or SourcePhase.Resuming:
                 // No vote is out, so the next one is given at the latest version: at an older one it could not win.
-                step.State = step.State with { Confirmed = true, OwnershipVersion = view.Version };
+                step.State = step.State with { Confirmed = step.State.Confirmed || step.State.Live.Any(replica => replica.Connected), OwnershipVersion = view.Version };
                 step.ContinueAllThatWait();
                 break;
         }

@@ -72,14 +72,7 @@ public static class SourceProtocol
             return;
         }
 
-        bool first = state.Replicas.IsEmpty;
         step.State = state with { Replicas = state.Replicas.Add(command.Replica, new SourceReplica(command)) };
-        if (first)
-        {
-            // A command that was delayed past its operation's end is found out before a page is sent in vain.
-            SourceOwnership.Read(step);
-        }
-
         step.Do(new SourceEffect.OpenStream(command));
     }
 
@@ -90,7 +83,16 @@ public static class SourceProtocol
             return;
         }
 
+        bool isFirst = !step.State.Live.Any(other => other.Connected);
         step.Put(replica with { Connected = true });
+        if (!step.State.Confirmed)
+        {
+            // Not before: an open migration stream holds the guest's dirty log, so that an earlier operation has let go of the guest, and its own refusal, which would make an image of an
+            // older version void, is behind. A command that was delayed past its operation's end is found out here too.
+            step.State = step.State with { AnswerIsOld = isFirst && step.State.Unanswered is SourceEffect.ReadOwnership };
+            SourceOwnership.Read(step);
+        }
+
         step.ContinueOrWait(number);
     }
 
@@ -267,6 +269,11 @@ public static class SourceProtocol
         else if (state.Unanswered is { } unanswered)
         {
             step.Do(unanswered);
+        }
+        else if (state.Phase == SourcePhase.Copying && !state.Live.Any())
+        {
+            // Nothing is under way here. The operation may have ended before the command came that began this, and then nobody says so again.
+            SourceOwnership.Read(step);
         }
     }
 
