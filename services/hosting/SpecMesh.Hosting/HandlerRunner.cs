@@ -20,8 +20,8 @@ internal sealed class HandlerRunner(
     IOptions<SpecMeshOptions> options,
     MeshMetrics metrics,
     StoreState state,
-    BackOff backOff,
     FaultPoints faultPoints,
+    BackOff backOff,
     ILogger<HandlerRunner> logger,
     IEventStore? store = null)
 {

@@ -27,13 +27,13 @@ internal static class MeshServices
         services.AddSingleton(provider => provider.GetRequiredService<MeshRegistry>().Types());
         services.AddSingleton<MeshMetrics>();
         services.AddSingleton<HandlerRunner>();
+        services.AddSingleton(provider => new FaultPoints(provider.GetRequiredService<IConfiguration>(), registry, provider.GetRequiredService<ILogger<FaultPoints>>()));
         services.AddSingleton(new BackOff(Random.Shared.NextDouble));
         services.AddSingleton(provider => BusTransmitter.GateOf(provider.GetRequiredService<IBusControl>(), provider.GetRequiredService<TimeProvider>()));
         services.AddSingleton(provider => new MessageBus(
             new BusTransmitter(provider.GetRequiredService<IBus>(), provider.GetService<RabbitQueues>()).TransmitAsync,
             provider.GetRequiredService<BusGate>(),
             provider.GetRequiredService<TimeProvider>()));
-        services.AddSingleton(provider => new FaultPoints(provider.GetRequiredService<IConfiguration>(), registry, provider.GetRequiredService<ILogger<FaultPoints>>()));
         AddStore(services, options);
         BusRegistration.Add(services, registry, options, service);
         Observability.Add(builder, service);

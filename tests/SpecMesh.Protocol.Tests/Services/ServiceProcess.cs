@@ -27,9 +27,9 @@ internal sealed class ServiceProcess : IConsumer
     public const double HeartbeatSeconds = 5;
 
     private static readonly MeshMetrics Metrics = new(new Meters());
+    private static readonly FaultPoints NoFaultPoints = new(new ConfigurationBuilder().Build(), new MeshRegistry(), NullLogger<FaultPoints>.Instance);
     private static readonly IOptions<SpecMeshOptions> MeshOptions = Options.Create(new SpecMeshOptions { Store = "simulated" });
     private static readonly IOptions<FailureMonitorOptions> MonitorOptions = Options.Create(new FailureMonitorOptions { HeartbeatSeconds = HeartbeatSeconds, SuspectAfterSeconds = 3 * HeartbeatSeconds });
-    private static readonly FaultPoints NoFaultPoints = new(new ConfigurationBuilder().Build(), new MeshRegistry(), NullLogger<FaultPoints>.Instance);
     private static readonly Func<BackgroundService, CancellationToken, Task> Execute = typeof(BackgroundService)
         .GetMethod("ExecuteAsync", System.Reflection.BindingFlags.NonPublic | System.Reflection.BindingFlags.Instance)!
         .CreateDelegate<Func<BackgroundService, CancellationToken, Task>>();

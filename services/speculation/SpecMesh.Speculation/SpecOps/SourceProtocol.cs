@@ -270,9 +270,9 @@ public static class SourceProtocol
         {
             step.Do(unanswered);
         }
-        else if (state.Phase == SourcePhase.Copying && !state.Live.Any())
+        else if (state.Phase == SourcePhase.Copying && (!state.Confirmed || !state.Live.Any()))
         {
-            // Nothing is under way here. The operation may have ended before the command came that began this, and then nobody says so again.
+            // A command that was delayed past its operation's end, to a target that is gone, would keep the source for ever: nobody says again that the operation is over.
             SourceOwnership.Read(step);
         }
     }
