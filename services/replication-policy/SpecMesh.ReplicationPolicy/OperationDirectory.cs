@@ -17,6 +17,7 @@ public sealed class OperationDirectory
 
     private readonly ConcurrentDictionary<string, OwnershipView> vms = new(StringComparer.Ordinal);
     private readonly LinkedList<Guid> latest = new();
+    private readonly HashSet<string> listed = new(StringComparer.Ordinal);
     private readonly Lock gate = new();
 
     /// <summary>All machines, by name.</summary>
@@ -39,16 +40,27 @@ public sealed class OperationDirectory
             string vmId = stored.StreamId[EventStreams.VmPrefix.Length..];
             vms[vmId] = OwnershipDecider.Evolve(vms.GetValueOrDefault(vmId) ?? OwnershipDecider.Unknown(vmId), stored.Data);
         }
-        else if (stored.Data is SpecOpAccepted accepted)
+        else if (stored.StreamId.StartsWith(EventStreams.OperationPrefix, StringComparison.Ordinal))
         {
             lock (gate)
             {
-                latest.AddFirst(accepted.OperationId);
-                if (latest.Count > MaxOperations)
+                // Nearly all events are of operations that are listed already: their JSON is not read.
+                if (!listed.Contains(stored.StreamId) && stored.Data is SpecOpAccepted accepted)
                 {
-                    latest.RemoveLast();
+                    List(stored.StreamId, accepted.OperationId);
                 }
             }
+        }
+    }
+
+    private void List(string streamId, Guid operationId)
+    {
+        listed.Add(streamId);
+        latest.AddFirst(operationId);
+        if (latest.Count > MaxOperations)
+        {
+            listed.Remove(EventStreams.OfOperation(latest.Last!.Value));
+            latest.RemoveLast();
         }
     }
 }
