@@ -45,25 +45,6 @@ public interface IEventStore : IAsyncDisposable
     Task WaitForChangeAsync(TimeSpan atMost, CancellationToken cancellationToken);
 }
 
-/// <summary>One event as it lies in the store.</summary>
-/// <param name="Sequence">Position among all events, from 1, with gaps where an append was rolled back.</param>
-/// <param name="EventId">Unique id.</param>
-/// <param name="StreamId">Its event stream.</param>
-/// <param name="Version">Position in the event stream, dense from 1.</param>
-/// <param name="Alias">Name of its type in the store: <c>replica_ready</c>.</param>
-/// <param name="Data">The record; a <see cref="System.Text.Json.JsonElement"/> when the alias is not known here.</param>
-/// <param name="Timestamp">When it was appended, by the writer's clock.</param>
-/// <param name="Headers">What was decided from; null when nothing was recorded.</param>
-public sealed record StoredEvent(
-    long Sequence,
-    Guid EventId,
-    string StreamId,
-    long Version,
-    string Alias,
-    object Data,
-    DateTimeOffset Timestamp,
-    System.Text.Json.JsonElement? Headers);
-
 /// <summary>Part of the sequence of all events.</summary>
 /// <param name="Events">Events in order.</param>
 /// <param name="NextSequence">Where to read on; equal to what was asked for when nothing new can be read yet.</param>

@@ -13,7 +13,7 @@ namespace SpecMesh.EventStore;
 /// <param name="types">Records that it may hold.</param>
 /// <param name="service">Service whose dispatcher publishes the messages.</param>
 /// <param name="folds">
-/// Folds in memory, for work that ends with <see cref="CommitAsync"/>, which checks them; null: every load reads the store. Whoever loads without committing gives none.
+/// Folds in memory, which <see cref="CommitAsync"/> checks; null: every load reads the store from an event stream's beginning. Whoever does not commit uses <see cref="ReadAsync"/>.
 /// </param>
 public sealed class UnitOfWork(IEventStore store, EventTypes types, string service, FoldCache? folds = null)
 {
@@ -66,6 +66,15 @@ public sealed class UnitOfWork(IEventStore store, EventTypes types, string servi
         }
 
         loads[streamId] = new LoadedStream<TState>(streamId, loaded, evolve, IsRead: !isCurrent);
+        return loaded;
+    }
+
+    /// <summary>Folds an event stream as it is now, for an answer that no commit checks: what is known of it is only where reading goes on from.</summary>
+    public async Task<Loaded<TState>> ReadAsync<TState>(string streamId, TState initial, Func<TState, object, TState> evolve, CancellationToken cancellationToken)
+    {
+        Loaded<TState> known = FromMemory(streamId, new Loaded<TState>(initial, 0)).Loaded;
+        Loaded<TState> loaded = await ReadOnAsync(streamId, known, evolve, cancellationToken);
+        folds?.Put(streamId, loaded, isCurrent: false);
         return loaded;
     }
 

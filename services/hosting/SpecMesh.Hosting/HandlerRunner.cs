@@ -28,8 +28,9 @@ internal sealed class HandlerRunner(
 {
     private const int DirectStoreAttempts = 4;
 
-    /// <summary>A unit of work for the service that reads the store at every load.</summary>
-    public UnitOfWork NewWork(string service) => NewWork(service, folds: null);
+    /// <summary>A unit of work for the service.</summary>
+    public UnitOfWork NewWork(string service) =>
+        new(store ?? throw new InvalidOperationException("SpecMesh:Store is 'none', so nothing can be loaded or appended."), types, service, folds);
 
     /// <summary>Runs and commits; returns when the effects are durable.</summary>
     public async Task RunAsync(Attempted what, Func<HandlerContext, CancellationToken, Task> handler, CancellationToken cancellationToken, Turns? turns = null)
@@ -82,7 +83,7 @@ internal sealed class HandlerRunner(
     /// <summary>A context whose unit of work somebody else commits.</summary>
     public HandlerContext NewContext(Attempted what, IServiceProvider services)
     {
-        UnitOfWork work = NewWork(what.Service, folds);
+        UnitOfWork work = NewWork(what.Service);
 
         // The endpoint is part of the cause: two endpoints of one service that get the same message and append nothing must not send under the same message ids.
         work.CausationId = $"{what.Endpoint}/{what.MessageId:N}";
@@ -126,9 +127,6 @@ internal sealed class HandlerRunner(
             await Task.Delay(outages > 0 ? backOff.Exponential(outages) : backOff.Conflict(conflicts), time, cancellationToken);
         }
     }
-
-    private UnitOfWork NewWork(string service, FoldCache? folds) =>
-        new(store ?? throw new InvalidOperationException("SpecMesh:Store is 'none', so nothing can be loaded or appended."), types, service, folds);
 
     private static bool IsConflict(Exception exception) => exception is ConcurrencyException;
 }

@@ -24,7 +24,8 @@ public sealed class Ownership(IEventStore store, EventTypes types, FoldCache fol
 
     /// <summary>What the event stream says now.</summary>
     public async Task<OwnershipView> ReadAsync(string vmId, CancellationToken cancellationToken) =>
-        (await LoadAsync(new UnitOfWork(store, types, ReplicationPolicyService.Name), vmId, cancellationToken)).State;
+        (await new UnitOfWork(store, types, ReplicationPolicyService.Name, folds).ReadAsync(
+            EventStreams.OfVm(vmId), OwnershipDecider.Unknown(vmId), OwnershipDecider.Evolve, cancellationToken)).State;
 
     private async Task<OwnershipAnswer> DecideAsync(string vmId, Guid? operationId, Func<OwnershipView, OwnershipDecision> decide, CancellationToken cancellationToken)
     {
@@ -46,7 +47,7 @@ public sealed class Ownership(IEventStore store, EventTypes types, FoldCache fol
             }
             catch (ConcurrencyException)
             {
-                // Somebody else's append is the decision now. Every round of this loop means that the event stream has grown by another's event, so it ends.
+                // Somebody else's append is the decision now. Every round of this loop means that the event stream has grown by another's event since it was read, so it ends.
                 continue;
             }
 

@@ -1,5 +1,6 @@
 using SpecMesh.Contracts;
 using SpecMesh.EventStore;
+using SpecMesh.Protocol.Tests.Services;
 
 namespace SpecMesh.Protocol.Tests.Store;
 
@@ -45,7 +46,7 @@ internal sealed class SimulatedStore
             for (int i = 0; i < append.Events.Count; i++)
             {
                 object data = append.Events[i];
-                StoredEvent stored = new(++sequence, IdOf(sequence), append.StreamId, stream.Count + 1, data.GetType().Name, data, now, null);
+                StoredEvent stored = new(++sequence, IdOf(sequence), append.StreamId, stream.Count + 1, Composition.Types.AliasOf(data.GetType()), data, now, null);
                 stream.Add(stored);
                 all.Add(stored);
                 added.Add(stored);

@@ -21,14 +21,17 @@ $$;
 create or replace function mesh_own.expect_versions(stream_ids varchar[], expected_versions bigint[]) returns void
 language plpgsql as $$
 declare
-    moved text;
+    moved varchar[] := '{}';
+    current_version bigint;
 begin
-    select json_agg(e.id)::text into moved
-    from unnest(stream_ids, expected_versions) as e (id, version)
-    left join mesh.mt_streams s on s.id = e.id
-    where coalesce(s.version, 0) <> e.version;
-    if moved is not null then
-        raise exception 'event streams are not at the versions expected of them' using errcode = 'MT003', hint = moved;
+    for i in 1 .. cardinality(stream_ids) loop
+        select s.version into current_version from mesh.mt_streams s where s.id = stream_ids[i];
+        if coalesce(current_version, 0) <> expected_versions[i] then
+            moved := moved || stream_ids[i];
+        end if;
+    end loop;
+    if cardinality(moved) > 0 then
+        raise exception 'event streams are not at the versions expected of them' using errcode = 'MT003', hint = to_json(moved)::text;
     end if;
 end
 $$;
