@@ -40,6 +40,7 @@ internal sealed class Reconciler(Agent agent)
         string current = "";
         try
         {
+            ForgetVotesWithoutGuest();
             using CancellationTokenSource limit = Agent.LimitCall(cancellationToken);
             IReadOnlyList<string> owned = await agent.OwnershipLog.OwnedByAsync(agent.Options.HostId, limit.Token);
             foreach (string vmId in owned.Concat(agent.OwnedGuests.Select(guest => guest.Tag.VmId)).Distinct(StringComparer.Ordinal))
@@ -54,6 +55,18 @@ internal sealed class Reconciler(Agent agent)
         {
             agent.Logger.NotReconciled(current, error);
             return false;
+        }
+    }
+
+    /// <summary>A guest that was voted away may have died, and then nobody else is left to forget its vote: without a guest a vote says nothing.</summary>
+    private void ForgetVotesWithoutGuest()
+    {
+        foreach (string vmId in agent.Journal.VotedMachines)
+        {
+            if (agent.Journal.ReadVote(vmId) is { } vote && !agent.IsBusyWith(vmId) && !agent.HasGuestOf(vmId))
+            {
+                agent.TryClearVote(vmId, vote.OperationId);
+            }
         }
     }
 
