@@ -172,6 +172,60 @@ public abstract partial class EventStoreCompliance
     }
 
     [StoreFact]
+    public async Task a_commit_is_refused_when_what_it_was_decided_from_has_moved()
+    {
+        await Store.CommitAsync(Append("read", 0, new Counted(1)), Token);
+        Commit decided = Append("a", 0, new Counted(1)) with { Messages = [Message(1)], Reads = [new StreamVersion("read", 1), new StreamVersion("absent", 0)] };
+        await Store.CommitAsync(Append("read", 1, new Counted(2)), Token);
+
+        ConcurrencyException refused = await Assert.ThrowsAsync<ConcurrencyException>(() => Store.CommitAsync(decided, Token));
+
+        Assert.Equal(("read", 1), (refused.StreamId, refused.ExpectedVersion));
+        Assert.Empty(await Store.ReadStreamAsync("a", 0, 10, Token));
+        Assert.Null(await Store.NextDueAsync(Service, Token));
+        await Store.CommitAsync(decided with { Reads = [new StreamVersion("read", 2), new StreamVersion("absent", 0)] }, Token);
+        await Assert.ThrowsAsync<ConcurrencyException>(() => Store.CommitAsync(new Commit(Service, [], [], Reads: [new StreamVersion("absent", 1)]), Token));
+        await Store.CommitAsync(new Commit(Service, [], [], Reads: [new StreamVersion("a", 1)]), Token);
+    }
+
+    [StoreFact]
+    public async Task commits_that_come_together_each_succeed_or_fail_by_themselves()
+    {
+        const int rounds = 20, each = 12;
+        for (int round = 0; round < rounds; round++)
+        {
+            // In every round one commit per stream can win "shared", two want a stream at a version that it never had, and the others are in nobody's way.
+            Task<bool>[] commits = [.. Enumerable.Range(0, each).Select(n => (n % 4) switch
+            {
+                0 => TryAsync(Append("shared", round, new Counted(n)) with { Messages = [Message((round * each) + n)] }),
+                1 => TryAsync(Append($"wrong-{round}-{n}", 7, new Counted(n)) with { Messages = [Message((round * each) + n)] }),
+                _ => TryAsync(Append($"free-{round}-{n}", 0, new Counted(n)) with { Messages = [Message((round * each) + n)] }),
+            })];
+            bool[] succeeded = await Task.WhenAll(commits);
+
+            Assert.Equal(1, Enumerable.Range(0, each).Count(n => n % 4 == 0 && succeeded[n]));
+            Assert.All(Enumerable.Range(0, each).Where(n => n % 4 == 1), n => Assert.False(succeeded[n]));
+            Assert.All(Enumerable.Range(0, each).Where(n => n % 4 > 1), n => Assert.True(succeeded[n]));
+            Assert.Equal(Enumerable.Range(0, each).Where(n => succeeded[n]).Select(n => (round * each) + n), (await DispatchAsync()).Order());
+        }
+
+        Assert.Equal(rounds, (await Store.ReadStreamAsync("shared", 0, int.MaxValue, Token)).Count);
+
+        async Task<bool> TryAsync(Commit commit)
+        {
+            try
+            {
+                await Store.CommitAsync(commit, Token);
+                return true;
+            }
+            catch (ConcurrencyException)
+            {
+                return false;
+            }
+        }
+    }
+
+    [StoreFact]
     public async Task a_record_that_the_reader_does_not_know_reads_as_its_json()
     {
         IEventStore writer = await OpenAsync(Records.WithForgotten);

@@ -159,6 +159,49 @@ public sealed partial class PostgresEventStoreTests
         void Count(string? state) => Interlocked.Increment(ref state == PostgresErrorCodes.DeadlockDetected ? ref deadlocks : ref conflicts);
     }
 
+    [StoreFact]
+    public async Task a_foreign_writer_holds_up_those_only_who_want_its_stream()
+    {
+        await using NpgsqlConnection connection = await source.OpenConnectionAsync(Token);
+        await using NpgsqlTransaction foreign = await connection.BeginTransactionAsync(Token);
+        await ForeignAppendAsync(connection, "held", 0, 1);
+
+        Task held = Store.CommitAsync(Append("held", 0, new Counted(2)), Token);
+        for (int i = 0; i < 5; i++)
+        {
+            await Task.WhenAll(Enumerable.Range(0, 4).Select(n => Store.CommitAsync(Append($"free-{i}-{n}", 0, new Counted(1)), Token)));
+        }
+
+        Assert.False(held.IsCompleted);
+        await foreign.CommitAsync(Token);
+        await Assert.ThrowsAsync<ConcurrencyException>(() => held);
+    }
+
+    [StoreFact]
+    public async Task a_race_that_is_lost_in_company_leaves_no_gap_in_the_sequence()
+    {
+        IEventStore other = await OpenAsync();
+        int lost = 0;
+        for (int round = 0; round < 20; round++)
+        {
+            await Task.WhenAll(new[] { Store, other }.SelectMany(store => Enumerable.Range(0, 4).Select(async n =>
+            {
+                try
+                {
+                    await store.CommitAsync(Append($"{round}-{n}", 0, new Counted(1)), Token);
+                }
+                catch (ConcurrencyException)
+                {
+                    Interlocked.Increment(ref lost);
+                }
+            })));
+        }
+
+        Assert.Equal(80, lost);
+        Assert.Equal(80, await ScalarAsync<long>("select count(*) from mesh.mt_events"));
+        Assert.Equal(80, await ScalarAsync<long>("select last_value from mesh.mt_events_sequence"));
+    }
+
     /// <summary>One event in plain SQL with the locks of Marten's Quick mode: a new stream's row, the event, the stream's row.</summary>
     private async Task ForeignAppendAsync(NpgsqlConnection connection, string stream, long expectedVersion, int value)
     {

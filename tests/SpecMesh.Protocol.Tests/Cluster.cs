@@ -58,6 +58,7 @@ internal sealed class Cluster
         Calls = new Calls(this, [.. Services.Where(service => service.Service == Composition.ReplicationPolicy.Service)]);
         Workload = new Workload(this, random.Split());
         Troubles = new Troubles(this, random.Split());
+        Operator = new Operator(this, random.Split());
         foreach (SimulatedHost host in Hosts)
         {
             Broker.Attach(host.Queue, host);
@@ -99,6 +100,8 @@ internal sealed class Cluster
     public Workload Workload { get; }
 
     public Troubles Troubles { get; }
+
+    public Operator Operator { get; }
 
     public IReadOnlyList<SimulatedHost> Hosts { get; }
 

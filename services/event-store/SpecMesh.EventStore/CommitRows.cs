@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using System.Text.Json;
 
 namespace SpecMesh.EventStore;
@@ -7,13 +6,13 @@ namespace SpecMesh.EventStore;
 internal sealed record EventRow(Guid Id, long Version, string Alias, string DotNetType, string Body, string? Headers);
 
 /// <summary>The events for one event stream as both stores write them.</summary>
-internal sealed record StreamRows(string StreamId, string StreamType, long ExpectedVersion, IReadOnlyList<EventRow> Events)
+internal sealed record StreamRows(string StreamId, string StreamType, long ExpectedVersion, IReadOnlyList<EventRow> Events, string? CorrelationId, string? CausationId)
 {
     public long NewVersion => ExpectedVersion + Events.Count;
 }
 
 /// <summary>One message as both stores write it.</summary>
-internal sealed record OutboxRow(Guid MessageId, string Alias, string Body, string? Destination, DateTimeOffset? DueAt);
+internal sealed record OutboxRow(Guid MessageId, string Alias, string Body, string? Destination, DateTimeOffset? DueAt, string? TraceParent);
 
 /// <summary>
 /// A commit in the form of table rows. Everything that can be refused or fail to serialise does so here, before a transaction is open and before a sequence number is drawn.
@@ -23,10 +22,8 @@ internal sealed record CommitRows(
     IReadOnlyList<StreamRows> Streams,
     IReadOnlyList<OutboxRow> Outbox,
     CheckpointMove? Checkpoint,
-    string? CorrelationId,
-    string? CausationId,
-    string? TraceParent,
-    DateTimeOffset Timestamp)
+    DateTimeOffset Timestamp,
+    IReadOnlyList<StreamVersion> Reads)
 {
     /// <summary>Event stream that Marten fills burnt sequence numbers with; nobody may append to it.</summary>
     public const string TombstoneStream = "mt_tombstone";
@@ -34,7 +31,10 @@ internal sealed record CommitRows(
     /// <summary>Alias of the events in <see cref="TombstoneStream"/>.</summary>
     public const string TombstoneAlias = "tombstone";
 
-    public bool IsEmpty => Streams.Count == 0 && Outbox.Count == 0 && Checkpoint is null;
+    public bool IsEmpty => Streams.Count == 0 && Outbox.Count == 0 && Checkpoint is null && Reads.Count == 0;
+
+    /// <summary>The version at which the first append finds each event stream.</summary>
+    public IEnumerable<StreamVersion> Expected => Streams.DistinctBy(stream => stream.StreamId).Select(stream => new StreamVersion(stream.StreamId, stream.ExpectedVersion));
 
     /// <summary>True when other readers have something new to see; a moved checkpoint alone interests nobody else.</summary>
     public bool WakesReaders => Streams.Count > 0 || Outbox.Count > 0;
@@ -44,13 +44,13 @@ internal sealed record CommitRows(
     {
         DateTimeOffset now = StoredTime.Now(clock);
 
-        // Ordered by id, so that two writers of the same event streams meet at the first of them and cannot wait for each other.
-        List<StreamRows> streams = [.. commit.Appends.OrderBy(append => append.StreamId, StringComparer.Ordinal).Select(append => RowsOf(append, types, now))];
+        // Ordered by id, so that two writers of the same event streams meet at the first of them and cannot wait for each other; appends to the same one stay in their order.
+        List<StreamRows> streams = [.. commit.Appends.OrderBy(append => append.StreamId, StringComparer.Ordinal).Select(append => RowsOf(append, commit, types, now))];
         for (int i = 1; i < streams.Count; i++)
         {
-            if (streams[i].StreamId == streams[i - 1].StreamId)
+            if (streams[i].StreamId == streams[i - 1].StreamId && streams[i].ExpectedVersion != streams[i - 1].NewVersion)
             {
-                throw new ArgumentException($"{streams[i].StreamId} is appended to twice in one commit.", nameof(commit));
+                throw new ArgumentException($"{streams[i].StreamId} is appended to twice in one commit, and not one after the other.", nameof(commit));
             }
         }
 
@@ -64,13 +64,11 @@ internal sealed record CommitRows(
             streams,
             [.. commit.Messages.Select(message => RowOf(message, types))],
             commit.Checkpoint,
-            commit.CorrelationId,
-            commit.CausationId,
-            Activity.Current is { IdFormat: ActivityIdFormat.W3C } activity ? activity.Id : null,
-            now);
+            now,
+            commit.Reads ?? []);
     }
 
-    private static StreamRows RowsOf(StreamAppend append, EventTypes types, DateTimeOffset now)
+    private static StreamRows RowsOf(StreamAppend append, Commit commit, EventTypes types, DateTimeOffset now)
     {
         if (append.Events.Count == 0)
         {
@@ -104,13 +102,13 @@ internal sealed record CommitRows(
             events.Add(new EventRow(Guid.CreateVersion7(now), version, alias, $"{type.FullName}, {type.Assembly.GetName().Name}", body, events.Count == 0 ? headers : null));
         }
 
-        return new StreamRows(append.StreamId, append.StreamType, append.ExpectedVersion, events);
+        return new StreamRows(append.StreamId, append.StreamType, append.ExpectedVersion, events, append.CorrelationId ?? commit.CorrelationId, append.CausationId ?? commit.CausationId);
     }
 
     private static OutboxRow RowOf(OutgoingMessage outgoing, EventTypes types)
     {
         string alias = types.AliasOf(outgoing.Message.GetType());
-        return new OutboxRow(outgoing.MessageId, alias, Body(outgoing.Message, alias, types), outgoing.Destination, outgoing.DueAt is { } due ? StoredTime.NotBefore(due) : null);
+        return new OutboxRow(outgoing.MessageId, alias, Body(outgoing.Message, alias, types), outgoing.Destination, outgoing.DueAt is { } due ? StoredTime.NotBefore(due) : null, outgoing.TraceParent ?? UnitOfWork.CurrentTrace);
     }
 
     private static string Body(object record, string alias, EventTypes types)

@@ -12,7 +12,7 @@ public interface IEventStore : IAsyncDisposable
     /// <summary>
     /// Does everything in <paramref name="commit"/> in one transaction, or nothing. Wakes this process's dispatcher and subscriptions after the commit, never inside it.
     /// </summary>
-    /// <exception cref="ConcurrencyException">An event stream is not at its expected version. Nothing was done: load again and decide again.</exception>
+    /// <exception cref="ConcurrencyException">An event stream is not at its expected version, appended to or only read. Nothing was done: load again and decide again.</exception>
     /// <exception cref="ArgumentException">An append without events: it would wedge the event stream.</exception>
     Task CommitAsync(Commit commit, CancellationToken cancellationToken);
 
@@ -45,25 +45,6 @@ public interface IEventStore : IAsyncDisposable
     Task WaitForChangeAsync(TimeSpan atMost, CancellationToken cancellationToken);
 }
 
-/// <summary>One event as it lies in the store.</summary>
-/// <param name="Sequence">Position among all events, from 1, with gaps where an append was rolled back.</param>
-/// <param name="EventId">Unique id.</param>
-/// <param name="StreamId">Its event stream.</param>
-/// <param name="Version">Position in the event stream, dense from 1.</param>
-/// <param name="Alias">Name of its type in the store: <c>replica_ready</c>.</param>
-/// <param name="Data">The record; a <see cref="System.Text.Json.JsonElement"/> when the alias is not known here.</param>
-/// <param name="Timestamp">When it was appended, by the writer's clock.</param>
-/// <param name="Headers">What was decided from; null when nothing was recorded.</param>
-public sealed record StoredEvent(
-    long Sequence,
-    Guid EventId,
-    string StreamId,
-    long Version,
-    string Alias,
-    object Data,
-    DateTimeOffset Timestamp,
-    System.Text.Json.JsonElement? Headers);
-
 /// <summary>Part of the sequence of all events.</summary>
 /// <param name="Events">Events in order.</param>
 /// <param name="NextSequence">Where to read on; equal to what was asked for when nothing new can be read yet.</param>
@@ -75,14 +56,24 @@ public sealed record EventPage(IReadOnlyList<StoredEvent> Events, long NextSeque
 /// <param name="ExpectedVersion">Version that the decision was taken at; 0: the event stream must not exist.</param>
 /// <param name="Events">Records of registered types, at least one.</param>
 /// <param name="Headers">Makes the JSON object that is kept with the first of the events; null for none. Asked when it is written, and not by a store that keeps none.</param>
-public sealed record StreamAppend(string StreamId, string StreamType, long ExpectedVersion, IReadOnlyList<object> Events, Func<System.Text.Json.JsonElement>? Headers = null);
+/// <param name="CorrelationId">For Marten's column of that name; null: the commit's.</param>
+/// <param name="CausationId">For Marten's column of that name; null: the commit's.</param>
+public sealed record StreamAppend(
+    string StreamId,
+    string StreamType,
+    long ExpectedVersion,
+    IReadOnlyList<object> Events,
+    Func<System.Text.Json.JsonElement>? Headers = null,
+    string? CorrelationId = null,
+    string? CausationId = null);
 
 /// <summary>A message that leaves after the commit.</summary>
 /// <param name="MessageId">The same for the same decision, however often it is published.</param>
 /// <param name="Message">The record.</param>
 /// <param name="Destination">Queue that receives it; null: published to whoever listens.</param>
 /// <param name="DueAt">When it leaves; null: at once.</param>
-public sealed record OutgoingMessage(Guid MessageId, object Message, string? Destination, DateTimeOffset? DueAt);
+/// <param name="TraceParent">W3C trace context of the decision that caused it; null: that of whoever commits.</param>
+public sealed record OutgoingMessage(Guid MessageId, object Message, string? Destination, DateTimeOffset? DueAt, string? TraceParent = null);
 
 /// <summary>A message as the dispatcher gets it.</summary>
 /// <param name="MessageId">Id for the bus; consumers deduplicate by it.</param>
@@ -93,6 +84,11 @@ public sealed record OutgoingMessage(Guid MessageId, object Message, string? Des
 /// <param name="TraceParent">W3C trace context of the decision that caused it; null for none.</param>
 public sealed record OutboxMessage(Guid MessageId, string Alias, object Message, string? Destination, DateTimeOffset DueAt, string? TraceParent);
 
+/// <summary>A version that a decision was taken at.</summary>
+/// <param name="StreamId">The event stream.</param>
+/// <param name="Version">Its version; 0: it did not exist.</param>
+public sealed record StreamVersion(string StreamId, long Version);
+
 /// <summary>A subscription has handled everything up to here.</summary>
 /// <param name="Subscription">Its name.</param>
 /// <param name="ExpectedSequence">Where it stood before; the commit fails if another instance moved it.</param>
@@ -101,18 +97,20 @@ public sealed record CheckpointMove(string Subscription, long ExpectedSequence, 
 
 /// <summary>Everything that one decision leaves behind, in one transaction.</summary>
 /// <param name="Service">Name of the service whose dispatcher publishes the messages.</param>
-/// <param name="Appends">Event streams to append to, each at most once.</param>
+/// <param name="Appends">What is appended to which event stream. A later append to the same event stream expects the version that the earlier one leads to.</param>
 /// <param name="Messages">Messages and deadlines.</param>
 /// <param name="Checkpoint">A subscription's progress, or null.</param>
 /// <param name="CorrelationId">For Marten's column of that name.</param>
 /// <param name="CausationId">For Marten's column of that name.</param>
+/// <param name="Reads">Event streams that the decision was taken from without appending to them, and that must still be at these versions; null for none.</param>
 public sealed record Commit(
     string Service,
     IReadOnlyList<StreamAppend> Appends,
     IReadOnlyList<OutgoingMessage> Messages,
     CheckpointMove? Checkpoint = null,
     string? CorrelationId = null,
-    string? CausationId = null);
+    string? CausationId = null,
+    IReadOnlyList<StreamVersion>? Reads = null);
 
 /// <summary>An event stream (or a checkpoint) was not where the writer expected it.</summary>
 public sealed class ConcurrencyException : Exception

@@ -1,25 +1,27 @@
+using System.Diagnostics;
 using System.Security.Cryptography;
 using System.Text;
 using System.Text.Json;
 
 namespace SpecMesh.EventStore;
 
-/// <summary>An event stream folded to its state.</summary>
-/// <param name="State">The fold; the initial state when the event stream does not exist.</param>
-/// <param name="Version">Version that it was folded at; 0 when it does not exist.</param>
-public sealed record Loaded<TState>(TState State, long Version);
-
 /// <summary>
 /// Collects what one message's handling appends, sends and schedules, and commits it in one transaction.
-/// Every event stream that was loaded and appended to must still be at the version it was loaded at.
+/// Every event stream that was loaded and appended to must still be at the version it was loaded at; so must every one whose fold was taken from memory.
 /// </summary>
-public sealed class UnitOfWork(IEventStore store, EventTypes types, string service)
+/// <param name="store">The store.</param>
+/// <param name="types">Records that it may hold.</param>
+/// <param name="service">Service whose dispatcher publishes the messages.</param>
+/// <param name="folds">
+/// Folds in memory, which <see cref="CommitAsync"/> checks; null: every load reads the store from an event stream's beginning. Whoever does not commit uses <see cref="ReadAsync"/>.
+/// </param>
+public sealed class UnitOfWork(IEventStore store, EventTypes types, string service, FoldCache? folds = null)
 {
     private const int PageSize = 1000;
 
-    private readonly Dictionary<string, long> versions = new(StringComparer.Ordinal);
+    private readonly Dictionary<string, LoadedStream> loads = new(StringComparer.Ordinal);
     private readonly List<StreamAppend> appends = [];
-    private readonly List<(object Message, string? Destination, DateTimeOffset? DueAt)> messages = [];
+    private readonly List<(object Message, string? Destination, DateTimeOffset? DueAt, string? TraceParent)> messages = [];
 
     /// <summary>What caused the work, for the store's correlation and causation columns, and for message ids when nothing is appended.</summary>
     public string? CausationId { get; set; }
@@ -33,6 +35,22 @@ public sealed class UnitOfWork(IEventStore store, EventTypes types, string servi
     /// <summary>The messages that leave after the commit.</summary>
     public IEnumerable<object> Messages => messages.Select(message => message.Message);
 
+    /// <summary>Trace context of whoever asks; null for none.</summary>
+    internal static string? CurrentTrace => Activity.Current is { IdFormat: ActivityIdFormat.W3C } activity ? activity.Id : null;
+
+    internal IEventStore Store => store;
+
+    internal string Service => service;
+
+    internal FoldCache? Folds => folds;
+
+    /// <summary>Works that this one is committed with; null when it goes alone.</summary>
+    internal CommonCommit? Company { get; set; }
+
+    internal IReadOnlyDictionary<string, LoadedStream> Loads => loads;
+
+    internal IEnumerable<StreamAppend> Appends => appends.Select(append => append with { CorrelationId = CorrelationId, CausationId = CausationId });
+
     /// <summary>Folds an event stream and remembers its version.</summary>
     public Task<Loaded<TState>> LoadAsync<TState>(string streamId, TState initial, Func<TState, object, TState> evolve, CancellationToken cancellationToken) =>
         LoadAsync(streamId, new Loaded<TState>(initial, 0), evolve, cancellationToken);
@@ -40,22 +58,24 @@ public sealed class UnitOfWork(IEventStore store, EventTypes types, string servi
     /// <summary>Folds what an event stream got since an earlier fold of it, and remembers its version: long event streams are not read again from their beginning.</summary>
     public async Task<Loaded<TState>> LoadAsync<TState>(string streamId, Loaded<TState> earlier, Func<TState, object, TState> evolve, CancellationToken cancellationToken)
     {
-        (TState state, long version) = earlier;
-        while (true)
+        (Loaded<TState> loaded, bool isCurrent) = FromMemory(streamId, earlier);
+        if (!isCurrent)
         {
-            IReadOnlyList<StoredEvent> page = await store.ReadStreamAsync(streamId, version, PageSize, cancellationToken);
-            foreach (StoredEvent stored in page)
-            {
-                state = evolve(state, stored.Data);
-                version = stored.Version;
-            }
-
-            if (page.Count < PageSize)
-            {
-                versions[streamId] = version;
-                return new Loaded<TState>(state, version);
-            }
+            loaded = await ReadOnAsync(streamId, loaded, evolve, cancellationToken);
+            folds?.Put(streamId, loaded, isCurrent: false);
         }
+
+        loads[streamId] = new LoadedStream<TState>(streamId, loaded, evolve, IsRead: !isCurrent);
+        return loaded;
+    }
+
+    /// <summary>Folds an event stream as it is now, for an answer that no commit checks: what is known of it is only where reading goes on from.</summary>
+    public async Task<Loaded<TState>> ReadAsync<TState>(string streamId, TState initial, Func<TState, object, TState> evolve, CancellationToken cancellationToken)
+    {
+        Loaded<TState> known = FromMemory(streamId, new Loaded<TState>(initial, 0)).Loaded;
+        Loaded<TState> loaded = await ReadOnAsync(streamId, known, evolve, cancellationToken);
+        folds?.Put(streamId, loaded, isCurrent: false);
+        return loaded;
     }
 
     /// <summary>Appends to an event stream that was loaded in this unit of work. Nothing happens without events.</summary>
@@ -72,7 +92,7 @@ public sealed class UnitOfWork(IEventStore store, EventTypes types, string servi
             return;
         }
 
-        if (!versions.TryGetValue(streamId, out long version))
+        if (!loads.TryGetValue(streamId, out LoadedStream? loaded))
         {
             throw new InvalidOperationException($"{streamId} was not loaded in this unit of work, so its expected version is not known.");
         }
@@ -82,26 +102,53 @@ public sealed class UnitOfWork(IEventStore store, EventTypes types, string servi
             throw new InvalidOperationException($"{streamId} is already appended to in this unit of work.");
         }
 
-        appends.Add(new StreamAppend(streamId, streamType, version, events, decidedFrom is null ? null : () => JsonOf(decidedFrom())));
+        appends.Add(new StreamAppend(streamId, streamType, loaded.Version, events, decidedFrom is null ? null : () => JsonOf(decidedFrom())));
     }
 
     /// <summary>A message that leaves after the commit: at once or when due, to a queue or to whoever listens.</summary>
-    public void Send(object message, string? destination = null, DateTimeOffset? dueAt = null) => messages.Add((message, destination, dueAt));
+    public void Send(object message, string? destination = null, DateTimeOffset? dueAt = null) => messages.Add((message, destination, dueAt, CurrentTrace));
 
-    /// <summary>Commits everything, and a subscription's progress with it.</summary>
+    /// <summary>Commits everything, and a subscription's progress with it. Work that leaves nothing behind is checked as well: it may have been decided on a fold that is behind.</summary>
     /// <exception cref="ConcurrencyException">Something moved meanwhile: nothing was done.</exception>
-    public async Task CommitAsync(CheckpointMove? checkpoint, CancellationToken cancellationToken)
-    {
-        if (IsEmpty && checkpoint is null)
-        {
-            return;
-        }
+    public Task CommitAsync(CheckpointMove? checkpoint, CancellationToken cancellationToken) => new CommonCommit().CommitAsync(this, checkpoint, cancellationToken);
 
+    /// <summary>The messages with their ids.</summary>
+    internal IEnumerable<OutgoingMessage> Outgoing(CheckpointMove? checkpoint)
+    {
         string origin = appends.Count > 0
             ? $"{appends[0].StreamId}@{appends[0].ExpectedVersion + appends[0].Events.Count}"
             : $"{service}:{checkpoint?.Subscription}@{checkpoint?.Sequence}:{CausationId ?? Guid.NewGuid().ToString("N")}";
-        List<OutgoingMessage> outgoing = [.. messages.Select((m, ordinal) => new OutgoingMessage(MessageIdOf(origin, ordinal), m.Message, m.Destination, m.DueAt))];
-        await store.CommitAsync(new Commit(service, appends, outgoing, checkpoint, CorrelationId, CausationId), cancellationToken);
+        return messages.Select((m, ordinal) => new OutgoingMessage(MessageIdOf(origin, ordinal), m.Message, m.Destination, m.DueAt, m.TraceParent));
+    }
+
+    /// <summary>The latest fold that is known without reading, and whether it can be taken as it is.</summary>
+    private (Loaded<TState> Loaded, bool IsCurrent) FromMemory<TState>(string streamId, Loaded<TState> earlier)
+    {
+        if (Company?.Find<TState>(streamId) is { } pending)
+        {
+            return (pending, true);
+        }
+
+        return folds is not null && folds.TryGet(streamId, out Loaded<TState>? known, out bool isCurrent) && known.Version >= earlier.Version ? (known, isCurrent) : (earlier, false);
+    }
+
+    private async Task<Loaded<TState>> ReadOnAsync<TState>(string streamId, Loaded<TState> earlier, Func<TState, object, TState> evolve, CancellationToken cancellationToken)
+    {
+        (TState state, long version) = earlier;
+        while (true)
+        {
+            IReadOnlyList<StoredEvent> page = await store.ReadStreamAsync(streamId, version, PageSize, cancellationToken);
+            foreach (StoredEvent stored in page)
+            {
+                state = evolve(state, stored.Data);
+                version = stored.Version;
+            }
+
+            if (page.Count < PageSize)
+            {
+                return new Loaded<TState>(state, version);
+            }
+        }
     }
 
     private JsonElement JsonOf(object record) => JsonSerializer.SerializeToElement(record, record.GetType(), types.Json);

@@ -19,7 +19,8 @@ internal static class HealthWork
             context.Work.Send(effect.Message, effect.HostId is null ? null : HostQueue.Of(effect.HostId), effect.DueAt);
         }
 
-        Tell(context.Services.GetRequiredService<ILogger<HostWatch>>(), decision);
+        ILogger logger = context.Services.GetRequiredService<ILogger<HostWatch>>();
+        context.AfterCommit(() => Tell(logger, decision));
     }
 
     private static void Tell(ILogger logger, Decision decision)

@@ -18,7 +18,7 @@ internal sealed class HostWatch(TimeProvider time)
     {
         lock (gate)
         {
-            if (stored.Data is HostRegistered registered)
+            if (stored.StreamId.StartsWith(EventStreams.HostPrefix, StringComparison.Ordinal) && stored.Data is HostRegistered registered)
             {
                 Of(registered.HostId);
             }

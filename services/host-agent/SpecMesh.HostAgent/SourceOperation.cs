@@ -15,6 +15,7 @@ public sealed class SourceOperation : ProtocolShell<SourceInput>
     private readonly SourceStreams streams;
     private readonly ITimer progress;
     private SourceState state;
+    private long votingSince;
 
     internal SourceOperation(Agent agent, SourceState state, IGuest? guest)
         : base(agent, state.OperationId, state.VmId)
@@ -151,6 +152,7 @@ public sealed class SourceOperation : ProtocolShell<SourceInput>
 
     private async Task JournalVoteAsync(SourceEffect.JournalVote vote)
     {
+        votingSince = Agent.Time.GetTimestamp();
         try
         {
             Agent.Journal.WriteVote(VmId, new JournaledVote(OperationId, vote.Replica, vote.TargetHostId, state.Epoch, vote.OwnershipVersion, vote.Incarnation, vote.Digest));
@@ -171,6 +173,11 @@ public sealed class SourceOperation : ProtocolShell<SourceInput>
         {
             await sender.VoteAsync(vote.OwnershipVersion, vote.Incarnation, vote.Epoch, Ended);
             VoteOutcome outcome = await sender.WaitResumedAsync(Ended);
+            if (outcome.Resumed)
+            {
+                AgentMetrics.OwnershipMoved(Agent.Time.GetElapsedTime(votingSince));
+            }
+
             Post(outcome.Resumed
                 ? new SourceInput.ResumedHint(vote.Replica)
                 : new SourceInput.StreamFailed(vote.Replica, new Reason("commit-refused", outcome.Reason ?? "The target did not commit."), sender.Counters));

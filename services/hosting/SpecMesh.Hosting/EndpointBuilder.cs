@@ -19,7 +19,7 @@ public sealed class EndpointBuilder
     public EndpointBuilder Handle<T>(Func<T, HandlerContext, CancellationToken, Task> handler)
         where T : class
     {
-        queue.Add(typeof(T), needsStore: true, new MessageBinding<T>(service, queue.Name, handler, WithStore: true));
+        queue.Add(typeof(T), needsStore: true, new MessageBinding<T>(service, queue, handler, WithStore: true));
         return this;
     }
 
@@ -27,7 +27,17 @@ public sealed class EndpointBuilder
     public EndpointBuilder Receive<T>(Func<T, HandlerContext, CancellationToken, Task> handler)
         where T : class
     {
-        queue.Add(typeof(T), needsStore: false, new MessageBinding<T>(service, queue.Name, handler, WithStore: false));
+        queue.Add(typeof(T), needsStore: false, new MessageBinding<T>(service, queue, handler, WithStore: false));
+        return this;
+    }
+
+    /// <summary>
+    /// Handlers that want the same event streams take turns (<see cref="HandlerContext.TakeTurnAsync"/>), and works that come together are committed together. Other processes are
+    /// still kept apart by the expected versions.
+    /// </summary>
+    public EndpointBuilder InTurns()
+    {
+        queue.TakesTurns = true;
         return this;
     }
 

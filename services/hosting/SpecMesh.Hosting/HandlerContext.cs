@@ -32,6 +32,15 @@ public sealed class HandlerContext
     /// <summary>Services of this attempt's scope.</summary>
     public IServiceProvider Services { get; }
 
+    /// <summary>How the handler gets its turn; null on queues without turns.</summary>
+    internal Func<CancellationToken, Task>? OnTakeTurn { get; set; }
+
+    /// <summary>
+    /// Waits until no other handler of this queue is between this call and its end. Event streams that several of them append to are loaded after it; what is only read, and by this
+    /// handler alone, before it. Returns at once on a queue that was not registered with <see cref="EndpointBuilder.InTurns"/>.
+    /// </summary>
+    public Task TakeTurnAsync(CancellationToken cancellationToken) => OnTakeTurn?.Invoke(cancellationToken) ?? Task.CompletedTask;
+
     /// <summary>Called by whoever has committed the work.</summary>
     internal void Committed() => afterCommit.ForEach(action => action());
 }

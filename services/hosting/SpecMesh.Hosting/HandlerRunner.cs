@@ -22,6 +22,7 @@ internal sealed class HandlerRunner(
     StoreState state,
     FaultPoints faultPoints,
     BackOff backOff,
+    FoldCache folds,
     ILogger<HandlerRunner> logger,
     IEventStore? store = null)
 {
@@ -29,10 +30,10 @@ internal sealed class HandlerRunner(
 
     /// <summary>A unit of work for the service.</summary>
     public UnitOfWork NewWork(string service) =>
-        new(store ?? throw new InvalidOperationException("SpecMesh:Store is 'none', so nothing can be loaded or appended."), types, service);
+        new(store ?? throw new InvalidOperationException("SpecMesh:Store is 'none', so nothing can be loaded or appended."), types, service, folds);
 
     /// <summary>Runs and commits; returns when the effects are durable.</summary>
-    public async Task RunAsync(Attempted what, Func<HandlerContext, CancellationToken, Task> handler, CancellationToken cancellationToken, CheckpointMove? checkpoint = null)
+    public async Task RunAsync(Attempted what, Func<HandlerContext, CancellationToken, Task> handler, CancellationToken cancellationToken, Turns? turns = null)
     {
         await RetryAsync(
             what,
@@ -40,10 +41,28 @@ internal sealed class HandlerRunner(
             {
                 await using AsyncServiceScope scope = scopes.CreateAsyncScope();
                 HandlerContext context = NewContext(what, scope.ServiceProvider);
-                await handler(context, token);
-                await CommitAsync(what.Service, context, checkpoint, token);
+                await RunOnceAsync(what.Service, context, handler, turns, token);
             },
             cancellationToken);
+    }
+
+    private async Task RunOnceAsync(string service, HandlerContext context, Func<HandlerContext, CancellationToken, Task> handler, Turns? turns, CancellationToken cancellationToken)
+    {
+        if (turns is null)
+        {
+            await handler(context, cancellationToken);
+            await CommitAsync(service, context, checkpoint: null, cancellationToken);
+            return;
+        }
+
+        async Task HandleAsync(HandlerContext one, CancellationToken token)
+        {
+            await handler(one, token);
+            await faultPoints.BeforeCommitAsync(service, one.Work, token);
+        }
+
+        await turns.RunAsync(context, HandleAsync, cancellationToken);
+        context.Committed();
     }
 
     /// <summary>Makes what a handler has put into its unit of work durable.</summary>

@@ -28,6 +28,9 @@ internal sealed class QueueRegistration(string name)
 
     public bool NeedsStore { get; private set; }
 
+    /// <summary>True when its handlers take turns at what they share; false when each works and commits for itself.</summary>
+    public bool TakesTurns { get; set; }
+
     public List<EndpointBinding> Bindings { get; } = [];
 
     public IReadOnlyCollection<Type> Messages => messages;

@@ -26,7 +26,9 @@ internal static class MeshServices
         services.TryAddSingleton(TimeProvider.System);
         services.AddSingleton(provider => provider.GetRequiredService<MeshRegistry>().Types());
         services.AddSingleton<MeshMetrics>();
+        services.AddSingleton<FoldCache>();
         services.AddSingleton<HandlerRunner>();
+        services.AddSingleton<QueueTurns>();
         services.AddSingleton(provider => new FaultPoints(provider.GetRequiredService<IConfiguration>(), registry, provider.GetRequiredService<ILogger<FaultPoints>>()));
         services.AddSingleton(new BackOff(Random.Shared.NextDouble));
         services.AddSingleton(provider => BusTransmitter.GateOf(provider.GetRequiredService<IBusControl>(), provider.GetRequiredService<TimeProvider>()));

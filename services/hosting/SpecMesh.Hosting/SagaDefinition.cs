@@ -25,6 +25,9 @@ public sealed record SagaDefinition<TState>(
         work.CorrelationId = id.ToString();
         return (await work.LoadAsync(StreamId(id), Initial(id), Evolve, cancellationToken)).State;
     }
+
+    internal async Task<TState> ReadAsync(UnitOfWork work, Guid id, CancellationToken cancellationToken) =>
+        (await work.ReadAsync(StreamId(id), Initial(id), Evolve, cancellationToken)).State;
 }
 
 /// <summary>Which messages reach a saga, and what handles them.</summary>

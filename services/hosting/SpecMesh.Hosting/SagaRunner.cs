@@ -36,7 +36,7 @@ public sealed class SagaRunner<TState>
         TState state = saga.Definition.Initial(id);
         await runner.RetryAsync(
             new Attempted(saga.Service, saga.Definition.Queue, id, WaitForStore: false),
-            async token => state = await saga.Definition.LoadAsync(runner.NewWork(saga.Service), id, token),
+            async token => state = await saga.Definition.ReadAsync(runner.NewWork(saga.Service), id, token),
             cancellationToken);
         return state;
     }

@@ -14,7 +14,8 @@ internal static class ChooseHosts
         Fleet fleet = await context.LoadFleetAsync(cancellationToken);
         PlacementDecision decision = PlacementDecider.Decide(fleet, command, context.Now);
         context.Do(decision, command);
-        Tell(context.Services.GetRequiredService<ILogger<HostsView>>(), decision);
+        ILogger logger = context.Services.GetRequiredService<ILogger<HostsView>>();
+        context.AfterCommit(() => Tell(logger, decision));
     }
 
     private static void Tell(ILogger logger, PlacementDecision decision)

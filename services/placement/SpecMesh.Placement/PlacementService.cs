@@ -15,6 +15,7 @@ public static class PlacementService
         mesh.View("placement-hosts", (services, stored) => services.GetRequiredService<HostsView>().Apply(stored));
         mesh.FaultPoint<TargetsReserved>(FaultPoints.Reserving, FaultPoints.Reserved, reserved => reserved.OperationId);
         return mesh.Endpoint(Queue, endpoint => endpoint
+            .InTurns()
             .Handle<SelectTargets>(ChooseHosts.HandleAsync)
             .Handle<ReleaseTargets>(GiveBackHosts.HandleAsync)
             .Handle<ReplicaCleaned>(CleanedReplica.HandleAsync)

@@ -13,13 +13,17 @@ internal static class PlacementWork
     /// <summary>All hosts as they are recorded now.</summary>
     public static async Task<Fleet> LoadFleetAsync(this HandlerContext context, CancellationToken cancellationToken)
     {
+        await context.TakeTurnAsync(cancellationToken);
         HostsView view = await context.ViewAsync(cancellationToken);
         return await context.LoadHostsAsync(view.Hosts.Keys, cancellationToken);
     }
 
-    /// <summary>Some hosts as they are recorded now; those that nobody ever heard of are left out.</summary>
+    /// <summary>
+    /// Some hosts as they are recorded now; those that nobody ever heard of are left out. From here on the message has its turn, so other event streams are loaded before.
+    /// </summary>
     public static async Task<Fleet> LoadHostsAsync(this HandlerContext context, IEnumerable<string> hostIds, CancellationToken cancellationToken)
     {
+        await context.TakeTurnAsync(cancellationToken);
         HostsView view = await context.ViewAsync(cancellationToken);
         ImmutableSortedDictionary<string, Loaded<HostState>> known = view.Hosts;
         Fleet fleet = Fleet.Empty with { Suspected = view.Suspected };
@@ -34,6 +38,7 @@ internal static class PlacementWork
     /// <summary>One host as it is recorded now, known or not.</summary>
     public static async Task<HostState> LoadHostAsync(this HandlerContext context, string hostId, CancellationToken cancellationToken)
     {
+        await context.TakeTurnAsync(cancellationToken);
         HostsView view = context.Services.GetRequiredService<HostsView>();
         Loaded<HostState> earlier = view.Hosts.GetValueOrDefault(hostId) ?? new Loaded<HostState>(HostState.Unknown(hostId), 0);
         return (await context.Work.LoadAsync(EventStreams.OfHost(hostId), earlier, HostState.Evolve, cancellationToken)).State;

@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using System.Collections.Frozen;
 using System.Collections.Immutable;
 using SpecMesh.Contracts;
 using SpecMesh.EventStore;
@@ -15,6 +16,9 @@ public sealed class OperationDirectory
 {
     /// <summary>How many operations are remembered; older ones are still found by their id.</summary>
     public const int MaxOperations = 10_000;
+
+    private static readonly FrozenSet<string> Telling =
+        new[] { nameof(SpecOpAccepted), nameof(ReplicasPlanned), nameof(SpecOpSettled) }.Select(EventTypes.AliasOf).ToFrozenSet(StringComparer.Ordinal);
 
     private readonly ConcurrentDictionary<string, OwnershipView> vms = new(StringComparer.Ordinal);
     private readonly ConcurrentDictionary<Guid, UnsettledOperation> unsettled = new();
@@ -53,7 +57,11 @@ public sealed class OperationDirectory
         }
         else if (stored.StreamId.StartsWith(EventStreams.OperationPrefix, StringComparison.Ordinal))
         {
-            ApplyToOperation(stored.Data);
+            // Nearly all events of operations mean nothing here: their JSON is not read.
+            if (Telling.Contains(stored.Alias))
+            {
+                ApplyToOperation(stored.Data);
+            }
         }
         else if (stored.Data is HostSuspected silent)
         {

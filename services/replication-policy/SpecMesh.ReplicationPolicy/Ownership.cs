@@ -8,7 +8,7 @@ namespace SpecMesh.ReplicationPolicy;
 /// <summary>
 /// Appends to and reads the event streams <c>vm-{VmId}</c> for agents. Every instance of the service may answer: the expected version decides, not who is asked.
 /// </summary>
-public sealed class Ownership(IEventStore store, EventTypes types, FaultPoints? faultPoints = null)
+public sealed class Ownership(IEventStore store, EventTypes types, FoldCache folds, FaultPoints? faultPoints = null)
 {
     /// <summary>The commit of a target. Its news leaves with the append, in the same transaction.</summary>
     public Task<OwnershipAnswer> TransferAsync(string vmId, TransferOwnership request, CancellationToken cancellationToken) =>
@@ -24,13 +24,14 @@ public sealed class Ownership(IEventStore store, EventTypes types, FaultPoints? 
 
     /// <summary>What the event stream says now.</summary>
     public async Task<OwnershipView> ReadAsync(string vmId, CancellationToken cancellationToken) =>
-        (await LoadAsync(new UnitOfWork(store, types, ReplicationPolicyService.Name), vmId, cancellationToken)).State;
+        (await new UnitOfWork(store, types, ReplicationPolicyService.Name, folds).ReadAsync(
+            EventStreams.OfVm(vmId), OwnershipDecider.Unknown(vmId), OwnershipDecider.Evolve, cancellationToken)).State;
 
     private async Task<OwnershipAnswer> DecideAsync(string vmId, Guid? operationId, Func<OwnershipView, OwnershipDecision> decide, CancellationToken cancellationToken)
     {
         while (true)
         {
-            UnitOfWork work = new(store, types, ReplicationPolicyService.Name) { CorrelationId = operationId?.ToString() };
+            UnitOfWork work = new(store, types, ReplicationPolicyService.Name, folds) { CorrelationId = operationId?.ToString() };
             OwnershipView view = (await LoadAsync(work, vmId, cancellationToken)).State;
             OwnershipDecision decision = decide(view);
             work.Append(EventStreams.OfVm(vmId), EventStreams.VmType, decision.Events);
@@ -46,7 +47,7 @@ public sealed class Ownership(IEventStore store, EventTypes types, FaultPoints? 
             }
             catch (ConcurrencyException)
             {
-                // Somebody else's append is the decision now. Every round of this loop means that the event stream has grown by another's event, so it ends.
+                // Somebody else's append is the decision now. Every round of this loop means that the event stream has grown by another's event since it was read, so it ends.
                 continue;
             }
 

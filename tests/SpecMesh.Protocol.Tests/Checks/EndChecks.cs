@@ -61,6 +61,11 @@ internal static class EndChecks
     {
         foreach (SimulatedHost host in cluster.Hosts)
         {
+            if (host.LostAt is not null && cluster.Truth.IsFenced(host.Id))
+            {
+                continue;
+            }
+
             if (host.Agent is not { Takes: true } agent)
             {
                 return ("R7", $"the agent of {host.Id} has not recovered");
@@ -79,7 +84,8 @@ internal static class EndChecks
 
         Store.OutboxRow? row = cluster.Store.Waiting.FirstOrDefault();
         return row is not null ? ("R8", $"an outbox holds {row.Message.Message}, due {row.DueAt:O}")
-            : cluster.Broker.Count > 0 ? ("R8", $"the broker holds {cluster.Broker.Count} messages")
+            : cluster.Broker.Count > cluster.Hosts.Where(host => host.LostAt is not null).Sum(host => cluster.Broker.WaitingIn(host.Queue))
+                ? ("R8", $"the broker holds {cluster.Broker.Count} messages")
             : null;
     }
 
@@ -96,6 +102,12 @@ internal static class EndChecks
             if (state.Reservations.Count > 0)
             {
                 return ("R8", $"{host.Id} is still reserved for {string.Join(", ", state.Reservations.Keys)}");
+            }
+
+            if (host.LostAt is not null)
+            {
+                // Its allocations end with the first beat after its repair.
+                continue;
             }
 
             IEnumerable<string> living = host.Guests.Where(guest => guest.State == GuestState.Running).Select(guest => guest.VmId).Order(StringComparer.Ordinal);

@@ -13,6 +13,7 @@ internal sealed class Truth(Cluster cluster)
     private readonly Dictionary<string, Machine> machines = new(StringComparer.Ordinal);
     private readonly Dictionary<Guid, SpecOpPhase> operations = [];
     private readonly HashSet<(Guid, int)> deadShells = [];
+    private readonly HashSet<string> fenced = [];
 
     /// <summary>Every operation that has events.</summary>
     public IReadOnlyDictionary<Guid, SpecOpPhase> Operations => operations;
@@ -22,6 +23,9 @@ internal sealed class Truth(Cluster cluster)
 
     /// <summary>What the event stream of a machine says.</summary>
     public OwnershipView ViewOf(string vmId) => Of(vmId).View;
+
+    /// <summary>True once a host's death was confirmed, until it is in service again.</summary>
+    public bool IsFenced(string hostId) => fenced.Contains(hostId);
 
     /// <summary>True when this guest is the machine as its event stream has it.</summary>
     public bool IsOwners(Guest guest)
@@ -52,6 +56,7 @@ internal sealed class Truth(Cluster cluster)
             }
             else
             {
+                FollowHost(stored.Data);
                 cluster.Trace?.Note($"{stored.StreamId} v{stored.Version}: {stored.Data}");
             }
         }
@@ -133,9 +138,42 @@ internal sealed class Truth(Cluster cluster)
         Of(guest.VmId).Died |= IsOwners(guest);
     }
 
+    /// <summary>A host is lost. R6: what a target holds complete of a machine that stood still there is the machine now.</summary>
+    public void Losing(SimulatedHost host)
+    {
+        foreach (Guest guest in host.Guests)
+        {
+            bool isOwners = IsOwners(guest);
+            Dying(guest);
+            if (isOwners)
+            {
+                Machine machine = Of(guest.VmId);
+                machine.Saviours = [.. cluster.Hosts.Where(other => other != host).SelectMany(other => other.Guests).Where(shell => HoldsMachine(shell, machine))];
+                cluster.Trace?.Note($"{guest.VmId} is lost with {host.Id}; {machine.Saviours.Count} targets hold it complete");
+            }
+        }
+    }
+
+    private bool HoldsMachine(Guest shell, Machine machine)
+    {
+        KeptImage? image = shell.Host.Journal.ReadImage(shell.OperationId, shell.Replica);
+        return shell.VmId == machine.View.VmId && shell.State == GuestState.Paused && image is not null && !shell.PoweredOn
+            && !OwnershipDecider.IsVoid(machine.View, shell.Epoch, image.OwnershipVersion);
+    }
+
+    private void FollowHost(object @event)
+    {
+        switch (@event)
+        {
+            case HostFenced death: fenced.Add(death.HostId); break;
+            case HostMaintenanceChanged { InMaintenance: false } change: fenced.Remove(change.HostId); break;
+        }
+    }
+
     private void Transferred(Machine machine, OwnershipTransferred transferred)
     {
         machine.Last = transferred;
+        machine.Saviours = [];
         machine.Died = deadShells.Contains((transferred.OperationId, transferred.Replica));
         SimulatedHost host = cluster.HostOf(transferred.HostId);
         bool isThere = host.Guests.Exists(guest => guest.OperationId == transferred.OperationId && guest.Replica == transferred.Replica);
@@ -147,6 +185,12 @@ internal sealed class Truth(Cluster cluster)
 
     private void Ending(Machine machine, Guest guest)
     {
+        bool wasOne = machine.Saviours.Remove(guest);
+        if (wasOne && machine.Saviours.Count == 0 && !deadShells.Contains((guest.OperationId, guest.Replica)) && machine.View.OwnerHostId is not null)
+        {
+            cluster.Fail("R6", $"{guest.Host.Id} destroys the last complete image of {guest.VmId}, whose host is lost");
+        }
+
         if (IsOwners(guest) && !machine.Died)
         {
             cluster.Fail(machine.LastRunner == guest ? "R4" : "R6", $"{guest.Host.Id} destroys {guest.VmId}, which it owns");
@@ -188,6 +232,9 @@ internal sealed class Truth(Cluster cluster)
         public Guest? LastRunner { get; set; }
 
         public bool Died { get; set; }
+
+        /// <summary>Shells that hold the machine complete after its host was lost.</summary>
+        public List<Guest> Saviours { get; set; } = [];
 
         public HashSet<long> Votes { get; } = [];
     }

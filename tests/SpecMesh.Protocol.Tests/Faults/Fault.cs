@@ -9,6 +9,9 @@ internal enum Fault
     /// <summary>An agent is stopped in order, and started again.</summary>
     AgentStop,
 
+    /// <summary>A host is lost with its guests, its shells and its journal. It comes back empty, or never.</summary>
+    HostLoss,
+
     /// <summary>A service's process dies at some moment.</summary>
     ServiceCrash,
 

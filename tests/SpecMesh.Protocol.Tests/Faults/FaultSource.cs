@@ -103,6 +103,7 @@ internal sealed class FaultSource
         }
 
         shares[(int)Fault.GuestDeath] = 0.01;
+        shares[(int)Fault.HostLoss] = 0.02;
         return shares;
     }
 }

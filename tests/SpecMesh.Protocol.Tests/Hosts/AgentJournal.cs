@@ -17,6 +17,14 @@ internal sealed class AgentJournal
     /// <summary>True when an earlier agent has used the host's state directory.</summary>
     public bool WasThere { get; set; } = true;
 
+    /// <summary>The disk is gone with its host.</summary>
+    public void Lose()
+    {
+        votes.Clear();
+        images.Clear();
+        WasThere = false;
+    }
+
     public void WriteVote(string vmId, JournaledVote vote) => votes[vmId] = vote;
 
     public JournaledVote? ReadVote(string vmId) => votes.GetValueOrDefault(vmId);

@@ -27,10 +27,12 @@ internal static class AgentRecovery
 
     private static async Task<bool> SettleAsync(Agent agent, Guest guest, bool untilKept)
     {
+        long? refusedAt = null;
         while (guest.State is not null)
         {
-            if (await DecideAsync(agent, guest) is var (action, reason, view))
+            if (await DecideAsync(agent, guest, refusedAt) is var (action, reason, view, refused))
             {
+                refusedAt = refused;
                 agent.Cluster.Trace?.Note($"{agent.Host.Id} finds {guest.VmId} {guest.State}: {action} ({reason.Code})");
                 if (action != RecoveryAction.Keep)
                 {
@@ -57,7 +59,7 @@ internal static class AgentRecovery
         return true;
     }
 
-    private static async Task<(RecoveryAction Action, Reason Reason, OwnershipView View)?> DecideAsync(Agent agent, Guest guest)
+    private static async Task<(RecoveryAction Action, Reason Reason, OwnershipView View, long? RefusedAt)?> DecideAsync(Agent agent, Guest guest, long? refusedAt)
     {
         (bool answered, OwnershipView? view) = await agent.CallAsync(ownership => ownership.ReadAsync(guest.VmId, CancellationToken.None));
         if (!answered || guest.State is null)
@@ -65,7 +67,7 @@ internal static class AgentRecovery
             return null;
         }
 
-        FoundGuest found = Describe(agent, guest);
+        FoundGuest found = Describe(agent, guest) with { RefusedAt = refusedAt };
         (RecoveryAction action, Reason reason) = Recovery.Decide(found, view!);
         if (action == RecoveryAction.RefuseFirst)
         {
@@ -82,7 +84,7 @@ internal static class AgentRecovery
             (action, reason) = Recovery.Decide(found, view);
         }
 
-        return (action == RecoveryAction.RefuseFirst ? RecoveryAction.Keep : action, reason, view!);
+        return (action == RecoveryAction.RefuseFirst ? RecoveryAction.Keep : action, reason, view!, found.RefusedAt);
     }
 
     private static FoundGuest Describe(Agent agent, Guest guest) => new(

@@ -153,6 +153,10 @@ internal abstract class ProtocolSide<TInput>
             {
                 Cluster.CrashAgent(Agent.Host);
             }
+            else if (Faults.Strikes(Fault.HostLoss))
+            {
+                Cluster.Troubles.Lose(Agent.Host);
+            }
         }
     }
 }

@@ -31,11 +31,46 @@ internal sealed class SimulatedHost(Cluster cluster, Node node, string id, strin
     /// <summary>The agent; null while none runs.</summary>
     public Agent? Agent { get; private set; }
 
+    /// <summary>When the host was lost; null while it is there.</summary>
+    public TimeSpan? LostAt { get; private set; }
+
+    /// <summary>True while somebody sees to it that a lost host stays off.</summary>
+    public bool IsLockedOff { get; set; }
+
+    /// <summary>True once it has come back after a loss: what its agent does not find, it does not know.</summary>
+    public bool CameBackEmpty { get; private set; }
+
     public void Handle(BusMessage message) => Agent!.Handle(message);
+
+    /// <summary>Agent, guests, shells and journal are gone.</summary>
+    public void Lose()
+    {
+        Cluster.Trace?.Note($"{Id} is lost with {Guests.Count} guests");
+        LostAt = Cluster.Scheduler.Now;
+        Agent?.Crash();
+        Cluster.Truth.Losing(this);
+        foreach (Guest guest in Guests.ToList())
+        {
+            guest.Become(null);
+        }
+
+        Journal.Lose();
+    }
+
+    /// <summary>It is back, and empty.</summary>
+    public void ComeBack()
+    {
+        if (LostAt is not null && !IsLockedOff)
+        {
+            Cluster.Trace?.Note($"{Id} is back, and empty");
+            (LostAt, CameBackEmpty) = (null, true);
+            StartAgent();
+        }
+    }
 
     public void StartAgent()
     {
-        if (Agent is null)
+        if (Agent is null && LostAt is null)
         {
             Cluster.Trace?.Note($"{Id}: the agent starts");
             Agent = new Agent(this);

@@ -46,8 +46,8 @@ internal sealed class Broker(Cluster cluster)
     /// <summary>Messages that are in a queue or with a consumer.</summary>
     public int Count { get; private set; }
 
-    /// <summary>Messages that no consumer could be found for.</summary>
-    public IEnumerable<BusMessage> Waiting => waiting.Values.SelectMany(messages => messages);
+    /// <summary>Messages in a queue that no consumer could be found for.</summary>
+    public int WaitingIn(string queue) => waiting[queue].Count;
 
     /// <summary>Somebody will take messages from a queue whenever it is connected.</summary>
     public void Attach(string queue, IConsumer consumer)

@@ -50,6 +50,7 @@ internal static class Schedule
         }
 
         cluster.Troubles.Begin();
+        cluster.Operator.Begin();
         cluster.Scheduler.After(cluster.Faults.End + Look, () => LookAround(cluster, () => quiet = true));
         while (!quiet && cluster.Violation is null)
         {

@@ -25,6 +25,7 @@ internal sealed class Troubles(Cluster cluster, Prng random)
         Plan(Fault.ClockForward, 3, () => AnyNode().ClockOffset += TimeSpan.FromSeconds(random.Uniform(0.5, 90)));
         Plan(Fault.ClockBackward, 3, () => AnyNode().ClockOffset -= TimeSpan.FromSeconds(random.Uniform(0.5, 90)));
         Plan(Fault.GuestDeath, 1, EndGuest);
+        Plan(Fault.HostLoss, 2, () => Lose(AnyHost()));
         cluster.Scheduler.After(cluster.Faults.End, End);
     }
 
@@ -50,6 +51,19 @@ internal sealed class Troubles(Cluster cluster, Prng random)
         }
 
         cluster.Broker.FlushAll();
+    }
+
+    /// <summary>A host is lost; some come back by themselves.</summary>
+    public void Lose(SimulatedHost host)
+    {
+        if (host.LostAt is null)
+        {
+            host.Lose();
+            if (random.NextInt(2) == 0)
+            {
+                cluster.Scheduler.After(TimeSpan.FromSeconds(random.Uniform(0.5, 40)), host.ComeBack);
+            }
+        }
     }
 
     private void Plan(Fault kind, int most, Action strike)

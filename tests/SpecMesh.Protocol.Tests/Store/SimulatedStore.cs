@@ -1,5 +1,6 @@
 using SpecMesh.Contracts;
 using SpecMesh.EventStore;
+using SpecMesh.Protocol.Tests.Services;
 
 namespace SpecMesh.Protocol.Tests.Store;
 
@@ -45,7 +46,7 @@ internal sealed class SimulatedStore
             for (int i = 0; i < append.Events.Count; i++)
             {
                 object data = append.Events[i];
-                StoredEvent stored = new(++sequence, IdOf(sequence), append.StreamId, stream.Count + 1, data.GetType().Name, data, now, null);
+                StoredEvent stored = new(++sequence, IdOf(sequence), append.StreamId, stream.Count + 1, Composition.Types.AliasOf(data.GetType()), data, now, null);
                 stream.Add(stored);
                 all.Add(stored);
                 added.Add(stored);
@@ -134,18 +135,20 @@ internal sealed class SimulatedStore
 
     private void CheckVersions(Commit commit)
     {
-        for (int i = 0; i < commit.Appends.Count; i++)
+        Dictionary<string, long> versions = new(StringComparer.Ordinal);
+        long VersionOf(string streamId) => versions.TryGetValue(streamId, out long version) ? version : streams.TryGetValue(streamId, out List<StoredEvent>? stream) ? stream.Count : 0;
+        foreach (StreamVersion read in commit.Reads ?? [])
         {
-            StreamAppend append = commit.Appends[i];
-            for (int j = 0; j < i; j++)
+            if (VersionOf(read.StreamId) != read.Version)
             {
-                if (commit.Appends[j].StreamId == append.StreamId)
-                {
-                    throw new ArgumentException($"{append.StreamId} is appended to twice in one commit.", nameof(commit));
-                }
+                throw new ConcurrencyException(read.StreamId, read.Version);
             }
+        }
 
-            bool current = append.ExpectedVersion == (streams.TryGetValue(append.StreamId, out List<StoredEvent>? stream) ? stream.Count : 0);
+        foreach (StreamAppend append in commit.Appends)
+        {
+            bool current = append.ExpectedVersion == VersionOf(append.StreamId);
+            versions[append.StreamId] = VersionOf(append.StreamId) + append.Events.Count;
             if (!current && !(IgnoresVersions && append.StreamId.StartsWith(EventStreams.VmPrefix, StringComparison.Ordinal)))
             {
                 // The numbers of a commit that was rolled back are never used again.

@@ -27,7 +27,7 @@ internal sealed class AgentMesh : IAsyncDisposable
     {
         this.service = service;
         this.heard = heard;
-        Ownership = new Ownership(service.Store, service.Types);
+        Ownership = new Ownership(service.Store, service.Types, new FoldCache());
     }
 
     public Ownership Ownership { get; }

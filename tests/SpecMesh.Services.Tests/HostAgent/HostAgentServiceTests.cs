@@ -1,6 +1,7 @@
 using Microsoft.Extensions.DependencyInjection;
 using SpecMesh.Contracts;
 using SpecMesh.DataPath;
+using SpecMesh.EventStore;
 using SpecMesh.HostAgent;
 using SpecMesh.Hypervisors;
 using SpecMesh.Hypervisors.Process;
@@ -28,7 +29,7 @@ public sealed class HostAgentServiceTests : IAsyncLifetime
             mesh.AddHostAgent(Options("h2", allowFaults: false));
             mesh.Endpoint("probe", heard.Listen);
         });
-        ownership = new Ownership(service.Store, service.Types);
+        ownership = new Ownership(service.Store, service.Types, new FoldCache());
     }
 
     public async Task DisposeAsync()

@@ -128,6 +128,22 @@ public sealed class SourceProtocolTests : SourceSteps
     }
 
     [Fact]
+    public void an_answer_that_was_asked_for_before_the_migration_stream_was_open_confirms_nothing()
+    {
+        Step(new SourceInput.Join(Connect(0)));
+        Step(new SourceInput.StreamFailed(0, Why, ReplicaCounters.None));
+        Tick();
+        Step(new SourceInput.Join(Connect(1)));
+        Step(new SourceInput.StreamOpened(1));
+        Step(new SourceInput.OwnershipObserved(Open));
+        Assert.False(State.Confirmed);
+        Tick();
+        Assert.Equal(new SourceEffect.ReadOwnership(), Assert.Single(Effects));
+        Step(new SourceInput.OwnershipObserved(Open with { Version = 7 }));
+        Assert.Equal((true, 7L), (State.Confirmed, State.OwnershipVersion));
+    }
+
+    [Fact]
     public void a_guest_that_dies_after_its_last_pages_may_still_be_saved_by_the_candidate()
     {
         Finishing();

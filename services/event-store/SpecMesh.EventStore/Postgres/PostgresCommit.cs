@@ -3,7 +3,7 @@ using NpgsqlTypes;
 
 namespace SpecMesh.EventStore.Postgres;
 
-/// <summary>A commit as one batch: one round trip, and without an explicit transaction the server runs a batch as a single one.</summary>
+/// <summary>One commit, or several in one transaction, as one batch: one round trip, and without an explicit transaction the server runs a batch as a single one.</summary>
 internal static class PostgresCommit
 {
     /// <exception cref="ConcurrencyException">Something was not where it was expected; nothing was done.</exception>
@@ -15,26 +15,17 @@ internal static class PostgresCommit
         List<NpgsqlBatchCommand> appends = [.. rows.Streams.Select(stream => AppendEvents(stream, rows))];
         if (appends.Count > 0)
         {
-            batch.BatchCommands.Add(HoldStreams(rows));
+            batch.BatchCommands.Add(HoldStreams(rows.Streams.Select(stream => stream.StreamId).Distinct(StringComparer.Ordinal)));
         }
 
-        foreach (NpgsqlBatchCommand append in appends)
+        // An append finds out about its own event stream before it draws a number; several must, before the first of them does.
+        IReadOnlyList<StreamVersion> expected = appends.Count > 1 ? [.. rows.Reads, .. rows.Expected] : rows.Reads;
+        if (expected.Count > 0)
         {
-            batch.BatchCommands.Add(append);
+            batch.BatchCommands.Add(ExpectVersions(expected));
         }
 
-        if (rows.Outbox.Count > 0)
-        {
-            batch.BatchCommands.Add(InsertOutbox(rows));
-        }
-
-        if (rows.Checkpoint is { } move)
-        {
-            batch.BatchCommands.Add(new NpgsqlBatchCommand("select mesh_own.move_checkpoint($1, $2, $3)")
-            {
-                Parameters = { Value(move.Subscription), Value(move.ExpectedSequence), Value(move.Sequence) },
-            });
-        }
+        Add(batch, appends, [rows]);
 
         // A connection that lies ready in the pool is handed out even to a caller that has given up.
         cancellationToken.ThrowIfCancellationRequested();
@@ -55,9 +46,67 @@ internal static class PostgresCommit
         }
     }
 
-    private static NpgsqlBatchCommand HoldStreams(CommitRows rows) => new("select mesh_own.hold_streams($1)")
+    /// <summary>All of the commits in one transaction, or none.</summary>
+    /// <param name="source">Connections.</param>
+    /// <param name="commits">In an order in which each finds what it expects.</param>
+    /// <param name="expected">Versions at which the first of them finds every event stream; checked before anything is written.</param>
+    /// <exception cref="PostgresException">Nothing was done.</exception>
+    /// <exception cref="CommitUnknownException">The answer was lost.</exception>
+    public static async Task ExecuteTogetherAsync(NpgsqlDataSource source, IReadOnlyList<CommitRows> commits, IReadOnlyList<StreamVersion> expected)
     {
-        Parameters = { Values(NpgsqlDbType.Varchar, rows.Streams.Select(stream => stream.StreamId)) },
+        await using NpgsqlConnection connection = await source.OpenConnectionAsync(CancellationToken.None);
+        await using NpgsqlBatch batch = new(connection);
+        string[] streams = [.. commits.SelectMany(rows => rows.Streams).Select(stream => stream.StreamId).Distinct(StringComparer.Ordinal).Order(StringComparer.Ordinal)];
+        if (streams.Length > 0)
+        {
+            batch.BatchCommands.Add(HoldStreams(streams));
+        }
+
+        if (expected.Count > 0)
+        {
+            batch.BatchCommands.Add(ExpectVersions(expected));
+        }
+
+        Add(batch, commits.SelectMany(rows => rows.Streams.Select(stream => AppendEvents(stream, rows))), commits);
+        try
+        {
+            await batch.ExecuteNonQueryAsync(CancellationToken.None);
+        }
+        catch (NpgsqlException e) when (CommitErrors.IsUnknown(e))
+        {
+            throw new CommitUnknownException(string.Join(", ", commits.Select(CommitErrors.Names)), e);
+        }
+    }
+
+    private static void Add(NpgsqlBatch batch, IEnumerable<NpgsqlBatchCommand> appends, IReadOnlyList<CommitRows> commits)
+    {
+        foreach (NpgsqlBatchCommand append in appends)
+        {
+            batch.BatchCommands.Add(append);
+        }
+
+        if (commits.Any(rows => rows.Outbox.Count > 0))
+        {
+            batch.BatchCommands.Add(InsertOutbox(commits));
+        }
+
+        foreach (CheckpointMove move in commits.Select(rows => rows.Checkpoint).OfType<CheckpointMove>())
+        {
+            batch.BatchCommands.Add(new NpgsqlBatchCommand("select mesh_own.move_checkpoint($1, $2, $3)")
+            {
+                Parameters = { Value(move.Subscription), Value(move.ExpectedSequence), Value(move.Sequence) },
+            });
+        }
+    }
+
+    private static NpgsqlBatchCommand HoldStreams(IEnumerable<string> streams) => new("select mesh_own.hold_streams($1)")
+    {
+        Parameters = { Values(NpgsqlDbType.Varchar, streams) },
+    };
+
+    private static NpgsqlBatchCommand ExpectVersions(IReadOnlyList<StreamVersion> expected) => new("select mesh_own.expect_versions($1, $2)")
+    {
+        Parameters = { Values(NpgsqlDbType.Varchar, expected.Select(one => one.StreamId)), Values(NpgsqlDbType.Bigint, expected.Select(one => one.Version)) },
     };
 
     private static NpgsqlBatchCommand AppendEvents(StreamRows stream, CommitRows rows) => new("select mesh_own.append_events($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)")
@@ -72,31 +121,34 @@ internal static class PostgresCommit
             Values(NpgsqlDbType.Varchar, stream.Events.Select(row => row.DotNetType)),
             Values(NpgsqlDbType.Jsonb, stream.Events.Select(row => row.Body)),
             Text(NpgsqlDbType.Jsonb, stream.Events[0].Headers),
-            Text(NpgsqlDbType.Varchar, rows.CorrelationId),
-            Text(NpgsqlDbType.Varchar, rows.CausationId),
+            Text(NpgsqlDbType.Varchar, stream.CorrelationId),
+            Text(NpgsqlDbType.Varchar, stream.CausationId),
             Value(rows.Timestamp),
         },
     };
 
-    private static NpgsqlBatchCommand InsertOutbox(CommitRows rows) =>
-        new("""
+    private static NpgsqlBatchCommand InsertOutbox(IReadOnlyList<CommitRows> commits)
+    {
+        List<(CommitRows Commit, OutboxRow Row)> all = [.. commits.SelectMany(rows => rows.Outbox.Select(row => (rows, row)))];
+        return new("""
             insert into mesh_own.outbox (service, message_id, type, body, destination, due_at, created_at, trace_parent)
-            select $1, m.message_id, m.type, m.body, m.destination, m.due_at, $7, $8
-            from unnest($2, $3, $4, $5, $6) with ordinality as m (message_id, type, body, destination, due_at, position) order by m.position
+            select m.service, m.message_id, m.type, m.body, m.destination, m.due_at, m.created_at, m.trace_parent
+            from unnest($1, $2, $3, $4, $5, $6, $7, $8) with ordinality as m (service, message_id, type, body, destination, due_at, created_at, trace_parent, position) order by m.position
             """)
         {
             Parameters =
             {
-                Value(rows.Service),
-                Values(NpgsqlDbType.Uuid, rows.Outbox.Select(row => row.MessageId)),
-                Values(NpgsqlDbType.Text, rows.Outbox.Select(row => row.Alias)),
-                Values(NpgsqlDbType.Jsonb, rows.Outbox.Select(row => row.Body)),
-                Values(NpgsqlDbType.Text, rows.Outbox.Select(row => row.Destination)),
-                Values(NpgsqlDbType.TimestampTz, rows.Outbox.Select(row => row.DueAt)),
-                Value(rows.Timestamp),
-                Text(NpgsqlDbType.Text, rows.TraceParent),
+                Values(NpgsqlDbType.Text, all.Select(one => one.Commit.Service)),
+                Values(NpgsqlDbType.Uuid, all.Select(one => one.Row.MessageId)),
+                Values(NpgsqlDbType.Text, all.Select(one => one.Row.Alias)),
+                Values(NpgsqlDbType.Jsonb, all.Select(one => one.Row.Body)),
+                Values(NpgsqlDbType.Text, all.Select(one => one.Row.Destination)),
+                Values(NpgsqlDbType.TimestampTz, all.Select(one => one.Row.DueAt)),
+                Values(NpgsqlDbType.TimestampTz, all.Select(one => one.Commit.Timestamp)),
+                Values(NpgsqlDbType.Text, all.Select(one => one.Row.TraceParent)),
             },
         };
+    }
 
     private static NpgsqlParameter<T> Value<T>(T value) => new() { TypedValue = value };
 

@@ -1,4 +1,4 @@
--- Raised errors: MT003 an event stream is not at the version expected of it, MT001 it is archived (both as Marten's own function raises them), SM001 a checkpoint was moved by somebody else.
+-- Raised errors: MT003 an event stream is not at the version expected of it (all such streams as a JSON array in the hint), MT001 it is archived (both as Marten's own function raises them), SM001 a checkpoint was moved by somebody else.
 
 -- Holds every event stream of a commit against our other writers, in one order for all of them, so that they cannot wait for each other in a ring. Marten's writers take no
 -- such lock, so it cannot take part in a ring with them either. The loser of two writers waits here, then sees the winner's version and leaves without having drawn a sequence
@@ -13,6 +13,26 @@ begin
     foreach stream_id in array stream_ids loop
         perform pg_advisory_xact_lock(hashtextextended('mesh_own.hold_streams', hashtextextended(stream_id, 0)));
     end loop;
+end
+$$;
+
+-- Raises MT003 when an event stream is not at its version, and names all that are not, as a JSON array, in the hint. For event streams that a decision was only read from, and
+-- before several commits share a transaction: after the first of them has drawn its numbers, another's lost race would leave these numbers as a gap.
+create or replace function mesh_own.expect_versions(stream_ids varchar[], expected_versions bigint[]) returns void
+language plpgsql as $$
+declare
+    moved varchar[] := '{}';
+    current_version bigint;
+begin
+    for i in 1 .. cardinality(stream_ids) loop
+        select s.version into current_version from mesh.mt_streams s where s.id = stream_ids[i];
+        if coalesce(current_version, 0) <> expected_versions[i] then
+            moved := moved || stream_ids[i];
+        end if;
+    end loop;
+    if cardinality(moved) > 0 then
+        raise exception 'event streams are not at the versions expected of them' using errcode = 'MT003', hint = to_json(moved)::text;
+    end if;
 end
 $$;
 
@@ -42,7 +62,7 @@ begin
         raise exception 'event stream is archived' using errcode = 'MT001', detail = stream;
     end if;
     if coalesce(current_version, 0) <> expected_version then
-        raise exception 'event stream is at version %', coalesce(current_version, 0) using errcode = 'MT003', detail = stream;
+        raise exception 'event stream is at version %', coalesce(current_version, 0) using errcode = 'MT003', detail = stream, hint = json_build_array(stream)::text;
     end if;
     if current_version is null then
         insert into mesh.mt_streams (id, type, version, "timestamp", created, tenant_id, is_archived)

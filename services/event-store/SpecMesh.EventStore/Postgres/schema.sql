@@ -75,11 +75,16 @@ create table if not exists mesh_own.outbox (
     constraint pk_outbox primary key (id)
 );
 
+-- One index for what leaves at once and one for deadlines: thousands of these wait for every message that is on its way.
 do $$
 begin
-    if to_regclass('mesh_own.ix_outbox_service_due') is null then
-        create index ix_outbox_service_due on mesh_own.outbox (service, due_at);
+    if to_regclass('mesh_own.ix_outbox_service_id') is null then
+        create index ix_outbox_service_id on mesh_own.outbox (service, id) where due_at is null;
     end if;
+    if to_regclass('mesh_own.ix_outbox_service_due_at') is null then
+        create index ix_outbox_service_due_at on mesh_own.outbox (service, due_at) where due_at is not null;
+    end if;
+    drop index if exists mesh_own.ix_outbox_service_due;
 end
 $$;
 

@@ -7,6 +7,11 @@ internal static class SqliteCommit
 {
     public static void Write(CommitRows rows, SqliteConnection connection, SqliteTransaction transaction)
     {
+        foreach (StreamVersion read in rows.Reads)
+        {
+            Expect(read, connection, transaction);
+        }
+
         foreach (StreamRows stream in rows.Streams)
         {
             MoveStream(stream, rows, connection, transaction);
@@ -31,6 +36,15 @@ internal static class SqliteCommit
         }
 
         return command;
+    }
+
+    private static void Expect(StreamVersion read, SqliteConnection connection, SqliteTransaction transaction)
+    {
+        using SqliteCommand version = Command(connection, transaction, "select version from mt_streams where id = $id", ("$id", read.StreamId));
+        if ((version.ExecuteScalar() as long? ?? 0) != read.Version)
+        {
+            throw new ConcurrencyException(read.StreamId, read.Version);
+        }
     }
 
     private static void MoveStream(StreamRows stream, CommitRows rows, SqliteConnection connection, SqliteTransaction transaction)
@@ -70,8 +84,8 @@ internal static class SqliteCommit
             """,
             ("$stream", stream.StreamId),
             ("$now", StoredTime.ToText(rows.Timestamp)),
-            ("$correlation", rows.CorrelationId),
-            ("$causation", rows.CausationId));
+            ("$correlation", stream.CorrelationId),
+            ("$causation", stream.CausationId));
         int fixedParameters = insert.Parameters.Count;
         foreach (EventRow row in stream.Events)
         {
@@ -108,7 +122,7 @@ internal static class SqliteCommit
                 ("$destination", row.Destination),
                 ("$due", row.DueAt is { } due ? StoredTime.ToText(due) : null),
                 ("$now", StoredTime.ToText(rows.Timestamp)),
-                ("$trace", rows.TraceParent));
+                ("$trace", row.TraceParent));
             insert.ExecuteNonQuery();
         }
     }

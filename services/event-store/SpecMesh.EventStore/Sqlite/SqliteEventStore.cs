@@ -200,9 +200,10 @@ public sealed class SqliteEventStore : IEventStore
         reader.GetString(2),
         reader.GetInt64(3),
         reader.GetString(4),
-        types.Read(reader.GetString(4), reader.GetString(5)),
+        reader.GetString(5),
+        types,
         StoredTime.FromText(reader.GetString(6)),
-        reader.IsDBNull(7) ? null : JsonSerializer.Deserialize<JsonElement>(reader.GetString(7)));
+        reader.IsDBNull(7) ? null : reader.GetString(7));
 
     private (long Id, OutboxMessage Message) ReadMessage(SqliteDataReader reader)
     {

@@ -5,7 +5,7 @@ using Microsoft.Extensions.DependencyInjection;
 namespace SpecMesh.Hosting;
 
 /// <summary>A handler of one message type on one queue.</summary>
-internal sealed record MessageBinding<T>(string Service, string Queue, Func<T, HandlerContext, CancellationToken, Task> Handler, bool WithStore) : EndpointBinding
+internal sealed record MessageBinding<T>(string Service, QueueRegistration Queue, Func<T, HandlerContext, CancellationToken, Task> Handler, bool WithStore) : EndpointBinding
     where T : class
 {
     public override IEnumerable<Delivery> Deliveries => [new Delivery(typeof(T), (message, id, services, token) => HandleAsync((T)message, id, services, token))];
@@ -16,10 +16,10 @@ internal sealed record MessageBinding<T>(string Service, string Queue, Func<T, H
     private async Task HandleAsync(T message, Guid messageId, IServiceProvider services, CancellationToken cancellationToken)
     {
         HandlerRunner runner = services.GetRequiredService<HandlerRunner>();
-        Attempted what = new(Service, Queue, messageId, WaitForStore: true);
+        Attempted what = new(Service, Queue.Name, messageId, WaitForStore: true);
         using MeshMetrics.Handling handling = services.GetRequiredService<MeshMetrics>().Handle<T>(what);
         Task Handle(HandlerContext context, CancellationToken token) => Handler(message, context, token);
-        await (WithStore ? runner.RunAsync(what, Handle, cancellationToken) : runner.RunWithoutStoreAsync(what, Handle, cancellationToken));
+        await (WithStore ? runner.RunAsync(what, Handle, cancellationToken, Queue.TakesTurns ? services.GetRequiredService<QueueTurns>().Of(Queue.Name) : null) : runner.RunWithoutStoreAsync(what, Handle, cancellationToken));
         handling.Succeeded();
     }
 }

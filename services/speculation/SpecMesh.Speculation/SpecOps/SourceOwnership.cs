@@ -45,11 +45,8 @@ internal static class SourceOwnership
             return;
         }
 
-        if (step.State.Unanswered is SourceEffect.ReadOwnership)
-        {
-            step.State = step.State with { Unanswered = null };
-        }
-
+        bool isOld = step.State.AnswerIsOld;
+        step.State = step.State with { AnswerIsOld = false, Unanswered = step.State.Unanswered is SourceEffect.ReadOwnership && !isOld ? null : step.State.Unanswered };
         if (WasTransferred(step.State, view))
         {
             GiveUpTheCopy(step, view);
@@ -58,7 +55,11 @@ internal static class SourceOwnership
 
         if (view.OpenOperationId == step.State.OperationId)
         {
-            StillOpen(step, view);
+            if (!isOld)
+            {
+                StillOpen(step, view);
+            }
+
             return;
         }
 

@@ -83,11 +83,13 @@ public static class SourceProtocol
             return;
         }
 
+        bool isFirst = !step.State.Live.Any(other => other.Connected);
         step.Put(replica with { Connected = true });
         if (!step.State.Confirmed)
         {
             // Not before: an open migration stream holds the guest's dirty log, so that an earlier operation has let go of the guest, and its own refusal, which would make an image of an
             // older version void, is behind. A command that was delayed past its operation's end is found out here too.
+            step.State = step.State with { AnswerIsOld = isFirst && step.State.Unanswered is SourceEffect.ReadOwnership };
             SourceOwnership.Read(step);
         }
 
@@ -268,9 +270,9 @@ public static class SourceProtocol
         {
             step.Do(unanswered);
         }
-        else if (state is { Confirmed: false, Phase: SourcePhase.Copying })
+        else if (state.Phase == SourcePhase.Copying && (!state.Confirmed || !state.Live.Any()))
         {
-            // No migration stream has opened. A command that was delayed past its operation's end, to a target that is gone, would keep the source for ever.
+            // A command that was delayed past its operation's end, to a target that is gone, would keep the source for ever: nobody says again that the operation is over.
             SourceOwnership.Read(step);
         }
     }

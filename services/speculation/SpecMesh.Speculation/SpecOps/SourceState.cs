@@ -67,6 +67,9 @@ public sealed record SourceState(Guid OperationId, string VmId, string HostId, i
     /// </summary>
     public bool Confirmed { get; init; }
 
+    /// <summary>True while a read is under way that was asked for before a migration stream was open: its answer does not confirm anything.</summary>
+    public bool AnswerIsOld { get; init; }
+
     /// <summary>How often the guest was resumed during the operation. An image is valid for one incarnation only.</summary>
     public int Incarnation { get; init; }
 

@@ -3,7 +3,7 @@ using System.Globalization;
 using SpecMesh.DataPath;
 using SpecMesh.DataPath.Bench;
 
-// Usage: dotnet run -c Release --project tests/bench/SpecMesh.DataPath.Bench [MiB of guest memory] [share of pages that are not zero] [KiB per record]
+// Usage: tests/bench data-path [MiB of guest memory] [share of pages that are not zero] [KiB per record]
 // Prints parts of the work on one core, and whole images over loopback to 1, 2, 3 and 5 targets. Processor time counts both ends; it is the figure to trust on a busy machine.
 CultureInfo.CurrentCulture = CultureInfo.InvariantCulture;
 int mebibytes = args.Length > 0 ? int.Parse(args[0], CultureInfo.InvariantCulture) : 256;
