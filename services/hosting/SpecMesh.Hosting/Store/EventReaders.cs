@@ -59,11 +59,15 @@ internal sealed class ViewWorker(
     string name,
     Action<IServiceProvider, StoredEvent> apply,
     IServiceProvider services,
+    TimeProvider time,
     StoreState state,
     MeshMetrics metrics,
     ILogger<ViewWorker> logger,
     IEventStore? store = null) : BackgroundService
 {
+    /// <summary>A view may be behind by this: each look at the store costs as much as a commit, and nothing is decided on a view alone.</summary>
+    private static readonly TimeSpan Rest = TimeSpan.FromMilliseconds(50);
+
     private volatile bool caughtUp;
 
     public string Name => name;
@@ -79,7 +83,7 @@ internal sealed class ViewWorker(
         }
 
         await state.WaitUntilOpenAsync(stoppingToken);
-        Subscription subscription = Subscription.FromStart(store, Apply);
+        Subscription subscription = Subscription.FromStart(store, Apply, token => Task.Delay(Rest, time, token));
         for (int failures = 1; ; failures++)
         {
             try
