@@ -1,4 +1,4 @@
-# Sourced by infra/up, infra/demo, infra/specmesh and tests/run. Sets $root, $dotnet and a sane environment for dotnet; defines build_quietly and install_servers.
+# Sourced by infra/up, infra/demo, infra/specmesh and tests/run. Sets $root, $dotnet and a sane environment for dotnet; defines build_quietly, install_servers and install_missing.
 # shellcheck shell=bash
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -61,10 +61,16 @@ missing_servers() {
     [ -n "${SPECMESH_POSTGRES:-}" ] || compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || printf 'postgresql '
 }
 
-# install_servers: installs what missing_servers names. Succeeds only when nothing is missing any more.
-install_servers() {
+# missing_checker: prints the Debian packages that tests/model/run needs and that are not installed.
+missing_checker() {
+    command -v spin >/dev/null || printf 'spin '
+    command -v cc >/dev/null || printf 'gcc libc6-dev '
+}
+
+# install_missing FUNCTION: installs the packages that FUNCTION prints. Succeeds only when it prints none any more.
+install_missing() {
     local packages log policy=/usr/sbin/policy-rc.d placed=no
-    read -r -a packages <<<"$(missing_servers)"
+    read -r -a packages <<<"$("$1")"
     [ ${#packages[@]} -gt 0 ] || return 0
     if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
         printf 'Missing: %s. As root: apt-get install -y --no-install-recommends %s\n' "${packages[*]}" "${packages[*]}" >&2
@@ -82,5 +88,7 @@ install_servers() {
     fi
     rm -f "$log"
     [ $placed = no ] || rm -f "$policy"
-    [ -z "$(missing_servers)" ]
+    [ -z "$("$1")" ]
 }
+
+install_servers() { install_missing missing_servers; }

@@ -6,9 +6,9 @@ public static class ContractCatalogue
     /// <summary>Messages that ask for something; each has one receiver.</summary>
     public static IReadOnlyList<Type> Commands { get; } =
     [
-        typeof(SubmitSpecOp), typeof(CancelSpecOp),
-        typeof(SelectTargets), typeof(ReleaseTargets), typeof(SetHostMaintenance),
-        typeof(StartReplica), typeof(ConnectReplica), typeof(AbortReplica), typeof(ReleaseSource),
+        typeof(SubmitSpecOp), typeof(CancelSpecOp), typeof(FenceOperation),
+        typeof(SelectTargets), typeof(ReleaseTargets), typeof(SetHostMaintenance), typeof(FenceHost),
+        typeof(StartReplica), typeof(ConnectReplica), typeof(AbortReplica), typeof(CommitReplica), typeof(ReleaseSource), typeof(ConfirmReplica), typeof(ReconcileHost),
         typeof(InjectFault),
     ];
 
@@ -19,15 +19,16 @@ public static class ContractCatalogue
         typeof(TargetsReserved), typeof(TargetsRefused),
         typeof(ReplicaStarted), typeof(ReplicaRoundsReported), typeof(ReplicaProgressed), typeof(ReplicaReady),
         typeof(ReplicaAborted), typeof(ReplicaFailed), typeof(ReplicaCancelled), typeof(ReplicaResumed), typeof(ReplicaCleaned),
-        typeof(SourceReleased),
-        typeof(OwnershipTransferred), typeof(TransferRefused),
-        typeof(HostHeartbeat), typeof(HostSuspected), typeof(HostRecovered),
+        typeof(SourceReleased), typeof(WinnerLost),
+        typeof(OwnershipTransferred), typeof(TransferRefused), typeof(OwnershipReleased),
+        typeof(HostHeartbeat), typeof(HostSuspected), typeof(HostRecovered), typeof(HostFenced),
     ];
 
     /// <summary>Messages that a service sends to itself, later.</summary>
     public static IReadOnlyList<Type> Deadlines { get; } =
     [
         typeof(SpecOpDeadline), typeof(ReplicaDeadline), typeof(CleanupDeadline), typeof(RetryDeadline), typeof(ReservationDeadline), typeof(HeartbeatDeadline),
+        typeof(FenceDeadline), typeof(FenceMachine),
     ];
 
     /// <summary>Everything that the store and the bus may carry.</summary>
@@ -36,7 +37,7 @@ public static class ContractCatalogue
     /// <summary>Direct calls between an agent and replication-policy, and their answer.</summary>
     public static IReadOnlyList<Type> Calls { get; } =
     [
-        typeof(TransferOwnership), typeof(RefuseTransfer), typeof(OwnershipAnswer),
+        typeof(TransferOwnership), typeof(RefuseTransfer), typeof(ReleaseOwnership), typeof(OwnershipAnswer),
     ];
 
     /// <summary>What event streams hold. The simple name gives the alias in the store, so it is unique and has no digits.</summary>
@@ -46,9 +47,10 @@ public static class ContractCatalogue
         typeof(TargetsRefused),
         typeof(ReplicaStarted), typeof(ReplicaRoundCompleted), typeof(ReplicaReady), typeof(ReplicaCommitted),
         typeof(ReplicaAborted), typeof(ReplicaFailed), typeof(ReplicaCancelled), typeof(ReplicaResumed), typeof(ReplicaCleaned),
-        typeof(SourceReleased),
+        typeof(SourceReleased), typeof(WinnerLost), typeof(OperationHostFenced), typeof(MachineRecovered),
         typeof(VmDefined), typeof(OperationOpened), typeof(OwnershipTransferred), typeof(TransferRefused), typeof(OperationClosed),
-        typeof(HostRegistered), typeof(HostReserved), typeof(ReservationReleased), typeof(VmAllocated), typeof(VmDeallocated), typeof(HostMaintenanceChanged),
+        typeof(OwnerFenced), typeof(OwnershipReleased),
+        typeof(HostRegistered), typeof(HostReserved), typeof(ReservationReleased), typeof(VmAllocated), typeof(VmDeallocated), typeof(HostMaintenanceChanged), typeof(HostFenced),
         typeof(HostSuspected), typeof(HostRecovered), typeof(ReplicaOutcomeCounted),
     ];
 }

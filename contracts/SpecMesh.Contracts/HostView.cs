@@ -14,6 +14,8 @@ namespace SpecMesh.Contracts;
 /// <param name="Hypervisor">Name of the driver; null before the first beat.</param>
 /// <param name="DirtyTracker">Name of the dirty tracker; null before the first beat, and on a host that cannot be a migration source.</param>
 /// <param name="Guests">Guests as the last beat told them.</param>
+/// <param name="Reservations">Operations that memory is held for.</param>
+/// <param name="Fenced">Why the host is taken for dead for good; null unless that was confirmed.</param>
 public sealed record HostView(
     string HostId,
     string FailureDomain,
@@ -27,4 +29,6 @@ public sealed record HostView(
     string? DataEndpoint,
     string? Hypervisor,
     string? DirtyTracker,
-    IReadOnlyList<HostedGuest> Guests);
+    IReadOnlyList<HostedGuest> Guests,
+    IReadOnlyList<Guid>? Reservations = null,
+    Reason? Fenced = null);

@@ -27,10 +27,42 @@ public sealed record OwnershipTransferred(string VmId, Guid OperationId, int Rep
 /// <param name="OperationId">The operation.</param>
 /// <param name="By">Who refused: the source host's id, <c>cancel</c>, <c>deadline</c>, <c>failure</c> or <c>operator</c>.</param>
 /// <param name="Reason">Why.</param>
-public sealed record TransferRefused(string VmId, Guid OperationId, string By, Reason Reason);
+/// <param name="ByOwner">True when the owner's agent refused: only then may it let the guest run again, and every image taken before is void.</param>
+public sealed record TransferRefused(string VmId, Guid OperationId, string By, Reason Reason, bool ByOwner = false);
 
 /// <summary>Event: the operation has ended; another one may be opened.</summary>
 public sealed record OperationClosed(string VmId, Guid OperationId, OperationOutcome Outcome);
+
+/// <summary>A complete image of a suspended guest, in a shell on a target host.</summary>
+/// <param name="OperationId">The operation that the shell belongs to.</param>
+/// <param name="Replica">Number of the replica.</param>
+/// <param name="HostId">Its host.</param>
+/// <param name="OwnershipVersion">Version of <c>vm-{VmId}</c> that the source held when it sent the last pages.</param>
+/// <param name="Incarnation">Incarnation of the image.</param>
+public sealed record HeldImage(Guid OperationId, int Replica, string HostId, long OwnershipVersion, int Incarnation);
+
+/// <summary>Event: the owner's host is confirmed dead, so that nothing of the machine runs there any more.</summary>
+/// <param name="VmId">The machine.</param>
+/// <param name="HostId">The host that owned it.</param>
+/// <param name="Epoch">Epoch of that ownership.</param>
+/// <param name="By">Who confirmed it.</param>
+/// <param name="Reason">Why the machine goes this way.</param>
+/// <param name="Recovery">The image that the machine is recovered from: its target may commit at the version after this event, as if the source had voted. Null: none is valid; the machine
+/// has no owner any more, in a new epoch, and may be powered on.</param>
+public sealed record OwnerFenced(string VmId, string HostId, int Epoch, string By, Reason Reason, HeldImage? Recovery = null);
+
+/// <summary>Event: the owner's agent says that its guest has ended and that nothing of it is left there. The machine has no owner any more, in a new epoch.</summary>
+/// <param name="VmId">The machine.</param>
+/// <param name="HostId">The host that owned it.</param>
+/// <param name="Epoch">Epoch of that ownership.</param>
+/// <param name="Reason">Why.</param>
+public sealed record OwnershipReleased(string VmId, string HostId, int Epoch, Reason Reason);
+
+/// <summary>Direct call of an owner's agent: my guest has ended, and nothing of it is left here. Idempotent; refused while an operation is open.</summary>
+/// <param name="HostId">The calling host.</param>
+/// <param name="Epoch">Epoch of its ownership.</param>
+/// <param name="Reason">Why.</param>
+public sealed record ReleaseOwnership(string HostId, int Epoch, Reason Reason);
 
 /// <summary>Direct call of a target agent: make me the owner. Idempotent: asked again after it succeeded, it succeeds.</summary>
 /// <param name="OperationId">The operation.</param>
@@ -42,7 +74,7 @@ public sealed record OperationClosed(string VmId, Guid OperationId, OperationOut
 /// <param name="Digest">Digest of the image.</param>
 public sealed record TransferOwnership(Guid OperationId, int Replica, string HostId, int Epoch, long ExpectedVersion, int Incarnation, string Digest);
 
-/// <summary>Direct call of a source agent: make sure that no vote given so far can win.</summary>
+/// <summary>Direct call of a source agent: make sure that no vote given so far can win and that every image taken so far is void. Only then may it let the guest run again.</summary>
 /// <param name="OperationId">The operation.</param>
 /// <param name="HostId">The calling host, which must be the owner.</param>
 /// <param name="Epoch">Epoch that the operation was opened in.</param>
@@ -59,6 +91,8 @@ public sealed record RefuseTransfer(Guid OperationId, string HostId, int Epoch, 
 /// <param name="OpenOperationId">The active operation; null when there is none.</param>
 /// <param name="OwnerOperationId">The operation whose commit named the owner.</param>
 /// <param name="OwnerReplica">The replica whose commit named the owner.</param>
+/// <param name="VoidedVersion">Version right after the owner's latest own <see cref="TransferRefused"/>; images taken before it are void. 0 when there was none.</param>
+/// <param name="Recovery">The image that the machine of a fenced host is being recovered from; null otherwise.</param>
 public sealed record OwnershipView(
     string VmId,
     long Version,
@@ -67,7 +101,9 @@ public sealed record OwnershipView(
     string? OwnerHostId,
     Guid? OpenOperationId,
     Guid? OwnerOperationId,
-    int? OwnerReplica);
+    int? OwnerReplica,
+    long VoidedVersion = 0,
+    HeldImage? Recovery = null);
 
 /// <summary>Answer to an ownership append.</summary>
 /// <param name="Accepted">True when the append is durable and is the latest decision about its vote.</param>

@@ -58,3 +58,32 @@ public sealed record HostMaintenanceChanged(string HostId, bool InMaintenance, s
 
 /// <summary>Timer: look whether the operation still needs its reservation on the host; release it if not.</summary>
 public sealed record ReservationDeadline(string HostId, Guid OperationId);
+
+/// <summary>Command: a host is confirmed dead (powered off, or cut off from its disks), so that what waited for it can go on. Refused while the host is being heard.</summary>
+/// <param name="HostId">The host.</param>
+/// <param name="RequestedBy">Who confirms it.</param>
+public sealed record FenceHost(string HostId, string? RequestedBy = null);
+
+/// <summary>Event in <c>host-{HostId}</c>: the host is confirmed dead. It gets no replicas until its maintenance is ended.</summary>
+/// <param name="HostId">The host.</param>
+/// <param name="By">Who confirmed it.</param>
+/// <param name="Reason">What it was known by.</param>
+public sealed record HostFenced(string HostId, string By, Reason Reason);
+
+/// <summary>Command to a host: compare the guests on it with the event streams now, and put right what is provably wrong.</summary>
+/// <param name="HostId">The host.</param>
+/// <param name="NothingUnknown">True when an operator has looked and vouches for it that no guest runs there that the agent does not find: an agent whose state directory is new
+/// cannot know that.</param>
+public sealed record ReconcileHost(string HostId, bool NothingUnknown = false);
+
+/// <summary>Timer: look again for what a fenced host still owns or holds.</summary>
+/// <param name="HostId">The host.</param>
+/// <param name="By">Who confirmed its death.</param>
+/// <param name="Attempt">How often was looked before.</param>
+public sealed record FenceDeadline(string HostId, string By, int Attempt);
+
+/// <summary>Timer: decide what becomes of a machine whose owner is fenced.</summary>
+/// <param name="VmId">The machine.</param>
+/// <param name="HostId">The fenced owner.</param>
+/// <param name="By">Who confirmed its death.</param>
+public sealed record FenceMachine(string VmId, string HostId, string By);

@@ -66,8 +66,21 @@ public sealed record ConnectReplica(
 /// <param name="Reason">Why.</param>
 public sealed record AbortReplica(Guid OperationId, int Replica, int Epoch, string VmId, string HostId, ReplicaOutcome Outcome, Reason Reason);
 
+/// <summary>Command to a target whose source is confirmed dead: commit the complete image that you hold. It stands in for the source's vote.</summary>
+/// <param name="OperationId">The operation.</param>
+/// <param name="Replica">Number of the replica.</param>
+/// <param name="Epoch">Ownership epoch that the operation was opened in.</param>
+/// <param name="VmId">The machine.</param>
+/// <param name="HostId">The receiver of this command.</param>
+/// <param name="OwnershipVersion">Version of <c>vm-{VmId}</c> to commit at: right after <see cref="OwnerFenced"/>.</param>
+/// <param name="Incarnation">Incarnation of the image.</param>
+public sealed record CommitReplica(Guid OperationId, int Replica, int Epoch, string VmId, string HostId, long OwnershipVersion, int Incarnation);
+
 /// <summary>Command to the source host: the operation has ended; obey the ownership event stream (destroy the copy, or go on running it) and say so.</summary>
 public sealed record ReleaseSource(Guid OperationId, int Epoch, string VmId, string HostId);
+
+/// <summary>Command to the winner's host, when nobody has heard of the winner since its commit: say again that the guest runs.</summary>
+public sealed record ConfirmReplica(Guid OperationId, int Replica, string VmId, string HostId);
 
 /// <summary>Event: the target host has a paused shell and listens.</summary>
 /// <param name="OperationId">The operation.</param>
@@ -135,7 +148,8 @@ public sealed record ReplicaProgressed(
 /// <param name="HostId">Target host.</param>
 /// <param name="Incarnation">How often the source had resumed the guest during the operation when the image was taken.</param>
 /// <param name="Digest">Digest of the image, 16 hexadecimal digits.</param>
-public sealed record ReplicaReady(Guid OperationId, int Replica, int Epoch, string HostId, int Incarnation, string Digest);
+/// <param name="OwnershipVersion">Version of <c>vm-{VmId}</c> that the source held when it sent the last pages; the image is void once the owner has refused after it.</param>
+public sealed record ReplicaReady(Guid OperationId, int Replica, int Epoch, string HostId, int Incarnation, string Digest, long OwnershipVersion = 0);
 
 /// <summary>Event: this replica's commit made its host the owner.</summary>
 /// <param name="OperationId">The operation.</param>
@@ -156,6 +170,9 @@ public sealed record ReplicaCancelled(Guid OperationId, int Replica, int Epoch, 
 
 /// <summary>Event: the guest runs on the winner.</summary>
 public sealed record ReplicaResumed(Guid OperationId, int Replica, string HostId, DateTimeOffset At);
+
+/// <summary>Event: the winner's guest ended before it was heard to run; its host holds nothing of it.</summary>
+public sealed record WinnerLost(Guid OperationId, int Replica, string HostId, Reason Reason);
 
 /// <summary>Event: this replica's shell and memory are gone from its host.</summary>
 public sealed record ReplicaCleaned(Guid OperationId, int Replica, string HostId);

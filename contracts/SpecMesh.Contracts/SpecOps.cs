@@ -156,6 +156,26 @@ public sealed record SpecOpCompleted(
 /// <param name="DowntimeMs">Milliseconds that the guest stood still, measured by the source; null where there was no source.</param>
 public sealed record SpecOpSettled(Guid OperationId, long BytesSent, double? DowntimeMs);
 
+/// <summary>Command: a host is confirmed dead; give up what the operation waits for there.</summary>
+/// <param name="OperationId">The operation.</param>
+/// <param name="HostId">The dead host.</param>
+/// <param name="By">Who confirmed it.</param>
+public sealed record FenceOperation(Guid OperationId, string HostId, string By);
+
+/// <summary>Event: a host is confirmed dead. Its replicas of the operation count as gone, its source as released, and a winner there is no longer waited for.</summary>
+/// <param name="OperationId">The operation.</param>
+/// <param name="HostId">The dead host.</param>
+/// <param name="Reason">Who confirmed it.</param>
+public sealed record OperationHostFenced(Guid OperationId, string HostId, Reason Reason);
+
+/// <summary>Event: an operation that had ended without a winner has given the machine its image, because the source is confirmed dead. The outcome stays what it was.</summary>
+/// <param name="OperationId">The operation.</param>
+/// <param name="Replica">The replica whose image runs.</param>
+/// <param name="HostId">Its host, which is the owner now.</param>
+/// <param name="Epoch">The new epoch.</param>
+/// <param name="Reason">Why.</param>
+public sealed record MachineRecovered(Guid OperationId, int Replica, string HostId, int Epoch, Reason Reason);
+
 /// <summary>Timer: the operation as a whole has had its time.</summary>
 public sealed record SpecOpDeadline(Guid OperationId);
 

@@ -53,7 +53,38 @@ public sealed record ReplicaView(int Replica, string HostId, string Phase, Repli
 /// <param name="OwnerHostId">Host that may run it; null when none does.</param>
 /// <param name="Epoch">Ownership epoch.</param>
 /// <param name="OpenOperationId">The active operation; null when there is none.</param>
-public sealed record VmView(string VmId, VmDefinition? Vm, string? OwnerHostId, int Epoch, Guid? OpenOperationId);
+/// <param name="State">What is known of it.</param>
+/// <param name="StateReason">Why it is unknown; null otherwise.</param>
+public sealed record VmView(string VmId, VmDefinition? Vm, string? OwnerHostId, int Epoch, Guid? OpenOperationId, MachineState State = MachineState.Off, Reason? StateReason = null);
+
+/// <summary>What is known of a machine.</summary>
+public enum MachineState
+{
+    /// <summary>No host owns it; it runs nowhere and may be powered on.</summary>
+    Off,
+
+    /// <summary>A host owns it and is heard; it runs there, or is on its way between two hosts.</summary>
+    Running,
+
+    /// <summary>Nothing is heard of its owner, or the owner is confirmed dead and the machine is being recovered: whether it runs is not known, and it is not started elsewhere.</summary>
+    Unknown,
+}
+
+/// <summary>Body of <c>POST /v1/hosts/{hostId}/fence</c>: the host is dead (powered off, or cut off from its network and disks).</summary>
+/// <param name="Confirm">The host's own name, so that nobody fences by mistake.</param>
+public sealed record HostFenceRequest(string? Confirm = null);
+
+/// <summary>Body of <c>POST /v1/hosts/{hostId}/maintenance</c>.</summary>
+/// <param name="InMaintenance">True: no new replicas. False: in service again, also after it was fenced.</param>
+public sealed record HostMaintenanceRequest(bool? InMaintenance = null);
+
+/// <summary>Body of <c>POST /v1/hosts/{hostId}/reconcile</c>: compare the host with the event streams now.</summary>
+/// <param name="NothingUnknown">True when somebody has looked and vouches for it that no guest runs there which the agent does not find.</param>
+public sealed record HostReconcileRequest(bool NothingUnknown = false);
+
+/// <summary>Answer to what was asked of a host.</summary>
+/// <param name="HostId">The host.</param>
+public sealed record HostChanged(string HostId);
 
 /// <summary>Body of <c>POST /v1/operations</c>: a <see cref="SubmitSpecOp"/> whose id the service makes, from the header <c>Idempotency-Key</c> where there is one.</summary>
 /// <param name="Kind">What to do; required.</param>

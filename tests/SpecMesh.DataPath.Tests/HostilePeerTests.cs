@@ -100,7 +100,7 @@ public sealed class HostilePeerTests
         MigrationSenderOptions second = new(race.Listener.Endpoint, identity, Race.Token(identity), race.Owner, race.Guest, TimeProvider.System);
         await Assert.ThrowsAsync<MigrationException>(() => MigrationSender.ConnectAsync(second, Race.Deadline()));
         race.Suspend(0);
-        await target.Sender.FinishAsync(0, Race.Deadline());
+        await target.Sender.FinishAsync(0, 7, Race.Deadline());
         target.MustEqual(race.Guest);
     }
 

@@ -54,7 +54,7 @@ internal sealed class HostileSession
         }
 
         records.Add(Control(RecordType.RoundEnd, (ulong)records.Count, RoundEnd.Bytes, new RoundEnd(1, true, Pages, Pages - 1).Write));
-        records.Add(Control(RecordType.Complete, (ulong)records.Count, Complete.Bytes, new Complete(digest.Value, 0).Write));
+        records.Add(Control(RecordType.Complete, (ulong)records.Count, Complete.Bytes, new Complete(digest.Value, 0, 0).Write));
         return records;
     }
 

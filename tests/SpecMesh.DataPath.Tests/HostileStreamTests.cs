@@ -244,7 +244,7 @@ public sealed class HostileStreamTests
         HostileSession.Control(RecordType.RoundEnd, sequence, RoundEnd.Bytes, new RoundEnd(round, false, pages, zeroPages).Write);
 
     private static byte[] Completed(ulong sequence, ulong digest, int incarnation) =>
-        HostileSession.Control(RecordType.Complete, sequence, Complete.Bytes, new Complete(digest, incarnation).Write);
+        HostileSession.Control(RecordType.Complete, sequence, Complete.Bytes, new Complete(digest, incarnation, 0).Write);
 
     private static void Untouched(HostileSession session) =>
         Assert.True(session.Shell.Bytes.SequenceEqual(HostileSession.MakeShell().Bytes), "The shell's memory was written.");

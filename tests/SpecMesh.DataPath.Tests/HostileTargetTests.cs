@@ -88,7 +88,7 @@ public sealed class HostileTargetTests
         await using MigrationSender disposing = sender;
         owner.BeginSuspend(0);
         owner.FinalHarvest(0);
-        Task<ReadyResult> finish = sender.FinishAsync(0, Race.Deadline());
+        Task<ReadyResult> finish = sender.FinishAsync(0, 7, Race.Deadline());
         target.AllowData();
         await Task.Run(() =>
         {

@@ -31,7 +31,7 @@ public sealed class LoopbackTests
         await stop.CancelAsync();
         await writing;
         race.Suspend(incarnation: 0);
-        ReadyResult[] ready = await Task.WhenAll(targets.Select(target => target.Sender.FinishAsync(0, Race.Deadline())));
+        ReadyResult[] ready = await Task.WhenAll(targets.Select(target => target.Sender.FinishAsync(0, 7, Race.Deadline())));
         Assert.Single(ready.Select(result => result.Digest).Distinct());
         Assert.All(targets, target => target.MustEqual(race.Guest));
     }
@@ -50,7 +50,7 @@ public sealed class LoopbackTests
         }
 
         race.Suspend(0);
-        await sibling.Sender.FinishAsync(0, Race.Deadline());
+        await sibling.Sender.FinishAsync(0, 7, Race.Deadline());
         sibling.MustEqual(race.Guest);
         Assert.False(stuck.IsCompleted);
         Assert.Equal(0, hung.Sender.Counters.Rounds);
@@ -71,7 +71,7 @@ public sealed class LoopbackTests
         Assert.Equal(1024, (await whole).Pages);
         Assert.Equal(1024, dying.Sender.Progress.PendingPages);
         race.Suspend(0);
-        await sibling.Sender.FinishAsync(0, Race.Deadline());
+        await sibling.Sender.FinishAsync(0, 7, Race.Deadline());
         sibling.MustEqual(race.Guest);
     }
 
@@ -94,7 +94,7 @@ public sealed class LoopbackTests
         await using Race race = new(pages: 256);
         Target target = await race.JoinAsync();
         race.Suspend(0);
-        ReadyResult before = await target.Sender.FinishAsync(0, Race.Deadline());
+        ReadyResult before = await target.Sender.FinishAsync(0, 7, Race.Deadline());
         await Assert.ThrowsAsync<InvalidOperationException>(() => target.Sender.RunRoundAsync(Race.Deadline()));
         race.Owner.EndSuspend();
         await Assert.ThrowsAsync<InvalidOperationException>(() => target.Sender.VoteAsync(3, 0, 7, Race.Deadline()));
@@ -106,7 +106,7 @@ public sealed class LoopbackTests
         await target.Sender.RunRoundAsync(Race.Deadline());
         race.Guest.GuestWrites(11, 0, 99);
         race.Suspend(1);
-        ReadyResult after = await target.Sender.FinishAsync(1, Race.Deadline());
+        ReadyResult after = await target.Sender.FinishAsync(1, 7, Race.Deadline());
         Assert.Equal((1, 1, 3), (after.Incarnation, after.LastRound.Pages, after.LastRound.Round));
         Assert.NotEqual(before.Digest, after.Digest);
         target.MustEqual(race.Guest);
@@ -124,12 +124,12 @@ public sealed class LoopbackTests
             race.Owner.EndSuspend();
             voiding ??= target.Sender.VoidAsync(1, Race.Deadline());
         };
-        Assert.Equal(MigrationFault.Voided, (await Assert.ThrowsAsync<MigrationException>(() => target.Sender.FinishAsync(0, Race.Deadline()))).Fault);
+        Assert.Equal(MigrationFault.Voided, (await Assert.ThrowsAsync<MigrationException>(() => target.Sender.FinishAsync(0, 7, Race.Deadline()))).Fault);
         await voiding!;
         race.Guest.BeforeRead = null;
         Assert.Equal(64, target.Sender.Progress.PendingPages);
         race.Suspend(1);
-        Assert.Equal(64, (await target.Sender.FinishAsync(1, Race.Deadline())).LastRound.Pages);
+        Assert.Equal(64, (await target.Sender.FinishAsync(1, 7, Race.Deadline())).LastRound.Pages);
         target.MustEqual(race.Guest);
     }
 
@@ -140,11 +140,11 @@ public sealed class LoopbackTests
         Target target = await race.JoinAsync();
         race.Suspend(0);
         race.Guest.BeforeRead = _ => race.Owner.EndSuspend();
-        Assert.Equal(MigrationFault.Voided, (await Assert.ThrowsAsync<MigrationException>(() => target.Sender.FinishAsync(0, Race.Deadline()))).Fault);
+        Assert.Equal(MigrationFault.Voided, (await Assert.ThrowsAsync<MigrationException>(() => target.Sender.FinishAsync(0, 7, Race.Deadline()))).Fault);
         race.Guest.BeforeRead = null;
         await target.Sender.VoidAsync(1, Race.Deadline());
         race.Suspend(1);
-        await target.Sender.FinishAsync(1, Race.Deadline());
+        await target.Sender.FinishAsync(1, 7, Race.Deadline());
         target.MustEqual(race.Guest);
     }
 
@@ -153,12 +153,12 @@ public sealed class LoopbackTests
     {
         await using Race race = new(pages: 64);
         Target target = await race.JoinAsync();
-        await Assert.ThrowsAsync<InvalidOperationException>(() => target.Sender.FinishAsync(0, Race.Deadline()));
+        await Assert.ThrowsAsync<InvalidOperationException>(() => target.Sender.FinishAsync(0, 7, Race.Deadline()));
         race.Owner.BeginSuspend(0);
-        await Assert.ThrowsAsync<InvalidOperationException>(() => target.Sender.FinishAsync(0, Race.Deadline()));
+        await Assert.ThrowsAsync<InvalidOperationException>(() => target.Sender.FinishAsync(0, 7, Race.Deadline()));
         Assert.Equal(0, target.Sender.Counters.BytesSent);
         race.Owner.FinalHarvest(0);
-        await target.Sender.FinishAsync(0, Race.Deadline());
+        await target.Sender.FinishAsync(0, 7, Race.Deadline());
         target.MustEqual(race.Guest);
     }
 
@@ -169,7 +169,7 @@ public sealed class LoopbackTests
         Target target = await race.JoinAsync();
         await Assert.ThrowsAsync<InvalidOperationException>(() => target.Sender.VoteAsync(3, 0, 7, Race.Deadline()));
         race.Suspend(0);
-        await target.Sender.FinishAsync(0, Race.Deadline());
+        await target.Sender.FinishAsync(0, 7, Race.Deadline());
         await Assert.ThrowsAsync<InvalidOperationException>(() => target.Sender.VoteAsync(3, 0, 6, Race.Deadline()));
         await target.Sender.VoteAsync(3, 0, 7, Race.Deadline());
         await Assert.ThrowsAsync<InvalidOperationException>(() => target.Sender.VoteAsync(3, 0, 7, Race.Deadline()));
@@ -190,7 +190,7 @@ public sealed class LoopbackTests
         await using Race race = new(pages: 64);
         Target target = await race.JoinAsync();
         race.Suspend(0);
-        await target.Sender.FinishAsync(0, Race.Deadline());
+        await target.Sender.FinishAsync(0, 7, Race.Deadline());
         await target.Sender.VoteAsync(3, 0, 7, Race.Deadline());
         await target.NextAsync<VoteReceived>();
 
@@ -214,7 +214,7 @@ public sealed class LoopbackTests
             }
         });
         race.Suspend(0);
-        Task<ReadyResult> finish = target.Sender.FinishAsync(0, Race.Deadline());
+        Task<ReadyResult> finish = target.Sender.FinishAsync(0, 7, Race.Deadline());
         if (fails)
         {
             MigrationException told = await Assert.ThrowsAsync<MigrationException>(() => finish);
@@ -223,7 +223,7 @@ public sealed class LoopbackTests
         }
         else
         {
-            Assert.Equal(new ImageCompleted(0, (await finish).Digest), Assert.Single(kept));
+            Assert.Equal(new ImageCompleted(0, (await finish).Digest, 7), Assert.Single(kept));
         }
     }
 
@@ -233,7 +233,7 @@ public sealed class LoopbackTests
         await using Race race = new(pages: 64);
         Target target = await race.JoinAsync();
         race.Suspend(0);
-        await target.Sender.FinishAsync(0, Race.Deadline());
+        await target.Sender.FinishAsync(0, 7, Race.Deadline());
         await target.Sender.VoteAsync(3, 0, 7, Race.Deadline());
         await target.NextAsync<VoteReceived>();
 

@@ -10,7 +10,7 @@ public abstract partial class EventStoreCompliance
 
         UnitOfWork work = new(Store, Records.Types, Service);
         Loaded<long> loaded = await work.LoadAsync("long", 0L, (sum, data) => sum + ((Counted)data).Value, Token);
-        work.Append("long", "test", [new Counted(-1)], decidedFrom: new Reminder(5));
+        work.Append("long", "test", [new Counted(-1)], decidedFrom: () => new Reminder(5));
         await work.CommitAsync(null, Token);
 
         Assert.Equal(new Loaded<long>(events * (events + 1L) / 2, events), loaded);
@@ -117,9 +117,10 @@ public abstract partial class EventStoreCompliance
         {
             UnitOfWork work = new(Store, Records.Types, Service, folds) { CorrelationId = $"operation-{i}", CausationId = $"cause-{i}" };
             together.Admit(work);
+            Reminder from = new(i);
             Loaded<int> loaded = await work.LoadAsync("a", 0, (sum, data) => sum + ((Counted)data).Value, Token);
             Assert.Equal(i - 1, loaded.Version);
-            work.Append("a", "test", [new Counted(loaded.State + i)], decidedFrom: new Reminder(i));
+            work.Append("a", "test", [new Counted(loaded.State + i)], decidedFrom: () => from);
             work.Send(new Reminder(i));
             together.Take(work);
         }

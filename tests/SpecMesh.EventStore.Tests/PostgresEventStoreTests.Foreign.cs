@@ -51,7 +51,7 @@ public sealed partial class PostgresEventStoreTests
     {
         System.Text.Json.JsonElement headers = System.Text.Json.JsonSerializer.SerializeToElement(new { why = "a test" });
         await Store.CommitAsync(
-            new Commit(Service, [new StreamAppend("a", "spec_op", 0, [new Counted(1), new Counted(2)], headers)], [], null, "correlation", "causation"), Token);
+            new Commit(Service, [new StreamAppend("a", "spec_op", 0, [new Counted(1), new Counted(2)], () => headers)], [], null, "correlation", "causation"), Token);
 
         List<string> rows = await ColumnAsync<string>(
             """

@@ -11,5 +11,6 @@ RootCommand root = new("Run virtual-machine operations as races of replicas, of 
     HostCommands.Create(gateway),
     VmCommands.Create(gateway),
     OperationCommands.Create(gateway),
+    DoctorCommand.Create(gateway),
 };
 return await CommandLine.RunAsync(root, args);

@@ -80,12 +80,13 @@ internal sealed record CommitRows(
             throw new ArgumentException($"'{append.StreamId}' at version {append.ExpectedVersion} cannot be appended to.", nameof(append));
         }
 
-        if (append.Headers is { ValueKind: not JsonValueKind.Object })
+        JsonElement? made = append.Headers?.Invoke();
+        if (made is { ValueKind: not JsonValueKind.Object })
         {
             throw new ArgumentException($"The headers for {append.StreamId} are no JSON object.", nameof(append));
         }
 
-        string? headers = append.Headers?.GetRawText();
+        string? headers = made?.GetRawText();
         if (headers is not null)
         {
             RefuseNul(headers, "headers");

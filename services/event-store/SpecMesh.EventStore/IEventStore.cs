@@ -55,7 +55,7 @@ public sealed record EventPage(IReadOnlyList<StoredEvent> Events, long NextSeque
 /// <param name="StreamType">Marten's aggregate alias: <c>spec_op</c>.</param>
 /// <param name="ExpectedVersion">Version that the decision was taken at; 0: the event stream must not exist.</param>
 /// <param name="Events">Records of registered types, at least one.</param>
-/// <param name="Headers">JSON object kept with the first of the events; null for none.</param>
+/// <param name="Headers">Makes the JSON object that is kept with the first of the events; null for none. Asked when it is written, and not by a store that keeps none.</param>
 /// <param name="CorrelationId">For Marten's column of that name; null: the commit's.</param>
 /// <param name="CausationId">For Marten's column of that name; null: the commit's.</param>
 public sealed record StreamAppend(
@@ -63,7 +63,7 @@ public sealed record StreamAppend(
     string StreamType,
     long ExpectedVersion,
     IReadOnlyList<object> Events,
-    System.Text.Json.JsonElement? Headers = null,
+    Func<System.Text.Json.JsonElement>? Headers = null,
     string? CorrelationId = null,
     string? CausationId = null);
 

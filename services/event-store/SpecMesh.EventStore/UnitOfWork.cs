@@ -32,6 +32,9 @@ public sealed class UnitOfWork(IEventStore store, EventTypes types, string servi
     /// <summary>True when nothing would be committed.</summary>
     public bool IsEmpty => appends.Count == 0 && messages.Count == 0;
 
+    /// <summary>The messages that leave after the commit.</summary>
+    public IEnumerable<object> Messages => messages.Select(message => message.Message);
+
     /// <summary>Trace context of whoever asks; null for none.</summary>
     internal static string? CurrentTrace => Activity.Current is { IdFormat: ActivityIdFormat.W3C } activity ? activity.Id : null;
 
@@ -79,8 +82,10 @@ public sealed class UnitOfWork(IEventStore store, EventTypes types, string servi
     /// <param name="streamId">The event stream.</param>
     /// <param name="streamType">Marten's aggregate alias.</param>
     /// <param name="events">Records of registered types.</param>
-    /// <param name="decidedFrom">What the events were decided from, kept in the headers of the first of them so that the decision can be taken again; null for none.</param>
-    public void Append(string streamId, string streamType, IReadOnlyList<object> events, object? decidedFrom = null)
+    /// <param name="decidedFrom">
+    /// Tells what the events were decided from, kept in the headers of the first of them so that the decision can be taken again; null for none. Asked only when it is written.
+    /// </param>
+    public void Append(string streamId, string streamType, IReadOnlyList<object> events, Func<object>? decidedFrom = null)
     {
         if (events.Count == 0)
         {
@@ -97,8 +102,7 @@ public sealed class UnitOfWork(IEventStore store, EventTypes types, string servi
             throw new InvalidOperationException($"{streamId} is already appended to in this unit of work.");
         }
 
-        JsonElement? headers = decidedFrom is null ? null : JsonSerializer.SerializeToElement(decidedFrom, decidedFrom.GetType(), types.Json);
-        appends.Add(new StreamAppend(streamId, streamType, loaded.Version, events, headers));
+        appends.Add(new StreamAppend(streamId, streamType, loaded.Version, events, decidedFrom is null ? null : () => JsonOf(decidedFrom())));
     }
 
     /// <summary>A message that leaves after the commit: at once or when due, to a queue or to whoever listens.</summary>
@@ -146,6 +150,8 @@ public sealed class UnitOfWork(IEventStore store, EventTypes types, string servi
             }
         }
     }
+
+    private JsonElement JsonOf(object record) => JsonSerializer.SerializeToElement(record, record.GetType(), types.Json);
 
     /// <summary>Message id = event stream id + version + ordinal, as a name-based UUID (RFC 9562, version 8 over SHA-256).</summary>
     private static Guid MessageIdOf(string origin, int ordinal)

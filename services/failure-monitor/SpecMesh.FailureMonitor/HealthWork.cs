@@ -13,7 +13,7 @@ internal static class HealthWork
     {
         HealthState health = (await context.Work.LoadAsync(EventStreams.OfHealth(hostId), HealthState.Unknown(hostId), HealthState.Evolve, cancellationToken)).State;
         Decision decision = decide(health);
-        context.Work.Append(EventStreams.OfHealth(hostId), EventStreams.HealthType, decision.Events, decidedFrom);
+        context.Work.Append(EventStreams.OfHealth(hostId), EventStreams.HealthType, decision.Events, () => decidedFrom);
         foreach (Effect effect in decision.Effects)
         {
             context.Work.Send(effect.Message, effect.HostId is null ? null : HostQueue.Of(effect.HostId), effect.DueAt);

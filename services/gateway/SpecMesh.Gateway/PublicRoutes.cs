@@ -48,6 +48,8 @@ internal static class PublicRoutes
     private static readonly PublicAnswer WrongField = new(400, "A field is wrong; the member 'field' names it.");
     private static readonly PublicAnswer NoOperation = new(404, "There is no such operation.");
 
+    private static readonly PublicAnswer NoHost = new(404, "There is no such host.");
+
     public static IReadOnlyList<PublicRoute> All { get; } =
     [
         new("operations", "/v1/operations", ReplicationPolicy,
@@ -79,6 +81,13 @@ internal static class PublicRoutes
             [new("GET", "Shows who may run a machine.", null, [new(200, "The machine.", typeof(VmView)), new(404, "There is no such machine.")])]),
         new("hosts", "/v1/hosts", Placement,
             [new("GET", "Lists hosts with their capacity, reservations, health and guests.", null, [new(200, "The hosts.", typeof(HostView[]))])]),
+        new("host-fence", "/v1/hosts/{hostId}/fence", Placement,
+            [new("POST", "Confirms that a silent host is dead: powered off, or cut off from its network and disks. Its machines are recovered or off afterwards.", typeof(HostFenceRequest),
+                [new(202, "Recorded; what waited for the host is released.", typeof(HostChanged)), WrongField, NoHost, new(409, "The host is not silent: it runs its machines.")])]),
+        new("host-maintenance", "/v1/hosts/{hostId}/maintenance", Placement,
+            [new("POST", "Takes a host out of service for new replicas, or back into it.", typeof(HostMaintenanceRequest), [new(202, "Recorded.", typeof(HostChanged)), WrongField, NoHost])]),
+        new("host-reconcile", "/v1/hosts/{hostId}/reconcile", Placement,
+            [new("POST", "Has the host's agent compare its guests with the event streams now.", typeof(HostReconcileRequest), [new(202, "The agent is asked.", typeof(HostChanged)), WrongField, NoHost])]),
     ];
 
     public static IReadOnlyList<RouteConfig> Routes() =>

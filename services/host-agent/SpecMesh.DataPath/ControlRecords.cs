@@ -43,19 +43,21 @@ internal readonly record struct Ack(long AppliedBytes, int Rounds)
     public static Ack Read(ReadOnlySpan<byte> from) => new(BinaryPrimitives.ReadInt64LittleEndian(from), BinaryPrimitives.ReadInt32LittleEndian(from[8..]));
 }
 
-/// <summary>Payload of <see cref="RecordType.Complete"/>: digest u64, incarnation u32, 0 u32.</summary>
-internal readonly record struct Complete(ulong Digest, int Incarnation)
+/// <summary>Payload of <see cref="RecordType.Complete"/>: digest u64, incarnation u32, 0 u32, version of the machine's event stream that the image belongs to u64.</summary>
+internal readonly record struct Complete(ulong Digest, int Incarnation, long OwnershipVersion)
 {
-    public const int Bytes = 16;
+    public const int Bytes = 24;
 
     public void Write(Span<byte> to)
     {
         BinaryPrimitives.WriteUInt64LittleEndian(to, Digest);
         BinaryPrimitives.WriteInt32LittleEndian(to[8..], Incarnation);
         BinaryPrimitives.WriteInt32LittleEndian(to[12..], 0);
+        BinaryPrimitives.WriteInt64LittleEndian(to[16..], OwnershipVersion);
     }
 
-    public static Complete Read(ReadOnlySpan<byte> from) => new(BinaryPrimitives.ReadUInt64LittleEndian(from), BinaryPrimitives.ReadInt32LittleEndian(from[8..]));
+    public static Complete Read(ReadOnlySpan<byte> from) => new(
+        BinaryPrimitives.ReadUInt64LittleEndian(from), BinaryPrimitives.ReadInt32LittleEndian(from[8..]), BinaryPrimitives.ReadInt64LittleEndian(from[16..]));
 }
 
 /// <summary>Payload of <see cref="RecordType.Ready"/>: operation id 16 bytes (big endian, as RFC 9562 writes it), replica u32, incarnation u32, digest u64.</summary>

@@ -87,9 +87,12 @@ public sealed class MigrationSender : IAsyncDisposable
     /// Sends the last pages of an image and has the target verify it. Legal only after <see cref="DirtyLogOwner.FinalHarvest"/> for this incarnation, with the guest suspended.
     /// Returns when both ends have the same digest and I4 of <see cref="DirtyLogOwner"/> holds.
     /// </summary>
+    /// <param name="incarnation">Incarnation that the guest is suspended in.</param>
+    /// <param name="ownershipVersion">Version of the machine's event stream that the image belongs to: a later refusal of the owner makes it void.</param>
+    /// <param name="cancellationToken">Ends the wait; the migration stream has failed then.</param>
     /// <exception cref="InvalidOperationException">There was no final harvest for this incarnation since the guest was suspended, or another command runs. Nothing was sent.</exception>
     /// <exception cref="MigrationException"><see cref="MigrationFault.Voided"/>: the guest is being resumed; call <see cref="VoidAsync"/>. Anything else: the migration stream has failed.</exception>
-    public async Task<ReadyResult> FinishAsync(int incarnation, CancellationToken cancellationToken)
+    public async Task<ReadyResult> FinishAsync(int incarnation, long ownershipVersion, CancellationToken cancellationToken)
     {
         using Turn turn = Begin(readyIncarnation is null, "The image is complete.");
         Pending.TakeForFinish(incarnation);
@@ -97,7 +100,7 @@ public sealed class MigrationSender : IAsyncDisposable
             async () =>
             {
                 Task<Ready> answer = Inbox.ExpectReady();
-                SenderPass pass = await thread.RunAsync(() => Connected.SendLast(incarnation));
+                SenderPass pass = await thread.RunAsync(() => Connected.SendLast(incarnation, ownershipVersion));
                 Ready ready = await answer;
                 if (ready.Digest != Connected.Digest || ready.Incarnation != incarnation)
                 {

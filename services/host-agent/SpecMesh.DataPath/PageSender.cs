@@ -48,7 +48,7 @@ internal sealed class PageSender(MigrationSenderOptions options, RecordConnectio
 
     /// <summary>The last pass: sends pages that were taken by <see cref="PendingPages.TakeForFinish"/>, the end of the round and COMPLETE.</summary>
     /// <exception cref="MigrationException">Voided: the guest did not stay suspended.</exception>
-    public SenderPass SendLast(int incarnation)
+    public SenderPass SendLast(int incarnation, long ownershipVersion)
     {
         SenderPass pass = SendTaken(Begin(final: true), final: true);
         if (!options.DirtyLog.IsFinal(incarnation))
@@ -57,7 +57,7 @@ internal sealed class PageSender(MigrationSenderOptions options, RecordConnectio
         }
 
         byte[] body = new byte[Complete.Bytes];
-        new Complete(Digest, incarnation).Write(body);
+        new Complete(Digest, incarnation, ownershipVersion).Write(body);
         pass.Bytes += Write(RecordType.Complete, body);
         return pass;
     }

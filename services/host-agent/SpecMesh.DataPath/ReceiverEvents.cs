@@ -50,7 +50,8 @@ public sealed record RoundApplied(int Round, bool Final, long Pages, long ZeroPa
 /// <summary>The image of this incarnation is whole and verified, and READY is on its way.</summary>
 /// <param name="Incarnation">The incarnation.</param>
 /// <param name="Digest">Its digest, 16 hexadecimal digits.</param>
-public sealed record ImageCompleted(int Incarnation, string Digest) : ReceiverEvent;
+/// <param name="OwnershipVersion">Version of the machine's event stream that the source held when it sent the last pages.</param>
+public sealed record ImageCompleted(int Incarnation, string Digest, long OwnershipVersion) : ReceiverEvent;
 
 /// <summary>The source resumes the guest in this incarnation: what was complete is not any more.</summary>
 public sealed record ImageVoided(int Incarnation) : ReceiverEvent;

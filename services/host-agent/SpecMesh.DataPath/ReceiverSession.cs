@@ -98,7 +98,7 @@ internal sealed class ReceiverSession(MigrationReceiver receiver, RecordConnecti
         }
 
         incarnation = complete.Incarnation;
-        ImageCompleted completed = new(incarnation, ImageDigest.Format(image.Digest));
+        ImageCompleted completed = new(incarnation, ImageDigest.Format(image.Digest), complete.OwnershipVersion);
         receiver.Keep(completed);
         receiver.Move(ReceiverState.Complete);
         receiver.Emit(completed);

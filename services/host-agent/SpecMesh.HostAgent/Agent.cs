@@ -24,9 +24,11 @@ public sealed class Agent : IAsyncDisposable
     private readonly Latest<Guid, SourceReleased> released = new(1_000);
     private readonly Lock gate = new();
     private readonly MessageBus bus;
+    private readonly FaultPoints? faultPoints;
     private bool disposed;
 
-    public Agent(HostAgentOptions options, IHypervisor hypervisor, IOwnershipLog ownershipLog, MessageBus bus, TimeProvider time, ILogger<Agent> logger)
+    public Agent(
+        HostAgentOptions options, IHypervisor hypervisor, IOwnershipLog ownershipLog, MessageBus bus, TimeProvider time, ILogger<Agent> logger, FaultPoints? faultPoints = null)
     {
         Options = options;
         Hypervisor = hypervisor;
@@ -34,16 +36,18 @@ public sealed class Agent : IAsyncDisposable
         Time = time;
         Logger = logger;
         this.bus = bus;
+        this.faultPoints = faultPoints;
         Reports = new Reports(bus, time, logger);
         Journal = new Journal(options.StateDirectory);
+        Reconciler = new Reconciler(this);
         Listener = MigrationListener.Start(
             new MigrationListenerOptions { Endpoint = options.DataEndpoint, Refused = (peer, error) => logger.StreamRefused(peer?.ToString(), error.Message) }, time);
-        DataEndpoint = Listener.Endpoint.ToString();
+        DataEndpoint = (options.AdvertisedDataEndpoint ?? Listener.Endpoint).ToString();
     }
 
     public HostAgentOptions Options { get; }
 
-    /// <summary>Where migration streams come in.</summary>
+    /// <summary>Where sources connect to for migration streams.</summary>
     public string DataEndpoint { get; }
 
     /// <summary>What the hypervisor can do; null until the self-test is over.</summary>
@@ -60,6 +64,8 @@ public sealed class Agent : IAsyncDisposable
     internal Reports Reports { get; }
 
     internal Journal Journal { get; }
+
+    internal Reconciler Reconciler { get; }
 
     internal MigrationListener Listener { get; }
 
@@ -80,13 +86,24 @@ public sealed class Agent : IAsyncDisposable
     public IGuest? Owned(string vmId) =>
         guests.Where(pair => pair.Value && pair.Key.Tag.VmId == vmId && pair.Key.State is not null).Select(pair => pair.Key).MaxBy(guest => guest.Tag.Epoch);
 
+    /// <summary>Guests that live here because the event stream has said so.</summary>
+    internal IReadOnlyList<IGuest> OwnedGuests => [.. guests.Where(pair => pair.Value && pair.Key.State is not null).Select(pair => pair.Key)];
+
+    /// <summary>True while an operation of the machine is under way on this host.</summary>
+    internal bool IsBusyWith(string vmId) => sources.Values.Any(source => source.VmId == vmId) || targets.Values.Any(target => target.VmId == vmId);
+
+    /// <summary>True when any guest of the machine is here, also one that waits for a word of the event stream.</summary>
+    internal bool HasGuestOf(string vmId) => guests.Keys.Any(guest => guest.Tag.VmId == vmId && guest.State is not null);
+
     /// <summary>The target's side of a replica, made when it is new; null when the replica is or was here.</summary>
     internal TargetReplica? StartTarget(StartReplica command)
     {
         lock (gate)
         {
             ObjectDisposedException.ThrowIf(disposed, this);
-            if (HasEnded(command.OperationId, command.Replica) || targets.ContainsKey((command.OperationId, command.Replica)))
+            // What an earlier agent has built is known by its guest alone. Built once more, a winner would find its commit made, and run the machine a second time.
+            bool isHere = guests.Keys.Any(guest => guest.Tag.OperationId == command.OperationId && guest.Tag.Replica == command.Replica);
+            if (isHere || HasEnded(command.OperationId, command.Replica) || targets.ContainsKey((command.OperationId, command.Replica)))
             {
                 return null;
             }
@@ -195,6 +212,13 @@ public sealed class Agent : IAsyncDisposable
         return limit;
     }
 
+    /// <summary>A named step of the protocol; a test may stop the agent there.</summary>
+    internal Task ReachAsync(string point, Guid operationId, CancellationToken cancellationToken) =>
+        faultPoints?.ReachAsync(Options.HostId, point, operationId, cancellationToken) ?? Task.CompletedTask;
+
+    /// <summary>As <see cref="ReachAsync"/>, on a thread that does nothing else meanwhile.</summary>
+    internal void Reach(string point, Guid operationId) => faultPoints?.Reach(Options.HostId, point, operationId);
+
     /// <summary>Clears a vote. One that cannot be cleared is logged: an entry that the event stream has moved past decides nothing.</summary>
     internal void TryClearVote(string vmId, Guid operationId) => TryClear(() => Journal.ClearVote(vmId, operationId));
 
@@ -279,6 +303,8 @@ public sealed class Agent : IAsyncDisposable
         {
             Logger.LeftBehind(guest.Tag.VmId, error);
         }
+
+        Reconciler.Soon();
     }
 
     private static HostedGuest? Describe(IGuest guest)

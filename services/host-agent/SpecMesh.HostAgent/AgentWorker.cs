@@ -13,7 +13,7 @@ internal sealed class AgentWorker(Agent agent, AgentGate gate) : BackgroundServi
             agent.Logger.SelfTested(agent.Hypervisor.Name, agent.Capabilities.DirtyTracker ?? "none");
             await Recover.RunAsync(agent, stoppingToken);
             gate.Open();
-            await Task.WhenAll(agent.Reports.RunAsync(stoppingToken), new Heartbeat(agent).RunAsync(stoppingToken));
+            await Task.WhenAll(agent.Reports.RunAsync(stoppingToken), new Heartbeat(agent).RunAsync(stoppingToken), agent.Reconciler.RunAsync(stoppingToken));
         }
         catch (OperationCanceledException) when (stoppingToken.IsCancellationRequested)
         {

@@ -20,6 +20,9 @@ public sealed record HostAgentOptions
     /// <summary>Where migration streams come in; port 0 takes a free one.</summary>
     public IPEndPoint DataEndpoint { get; init; } = new(IPAddress.Loopback, 0);
 
+    /// <summary>What sources are told to connect to, where it is not the address that this agent listens on: behind a port mapping. Null: the latter.</summary>
+    public IPEndPoint? AdvertisedDataEndpoint { get; init; }
+
     /// <summary>Directory of the journal and of the hypervisor's state.</summary>
     public required string StateDirectory { get; init; }
 
@@ -63,6 +66,8 @@ public sealed record HostAgentOptions
         Check(errors, memoryIsNumber && memory > 0, "SpecMesh:MemoryBytes must be the memory for guests, in bytes.");
         IPEndPoint? endpoint = new(IPAddress.Loopback, 0);
         Check(errors, section["DataEndpoint"] is not { } text || IPEndPoint.TryParse(text, out endpoint), "SpecMesh:DataEndpoint must be address:port.");
+        IPEndPoint? advertised = null;
+        Check(errors, section["AdvertisedDataEndpoint"] is not { } mapped || IPEndPoint.TryParse(mapped, out advertised), "SpecMesh:AdvertisedDataEndpoint must be address:port.");
         Uri? policy = null;
         Check(errors, Uri.TryCreate(section["ReplicationPolicyUrl"], UriKind.Absolute, out policy), "SpecMesh:ReplicationPolicyUrl must be the address of replication-policy.");
         bool allow = false;
@@ -80,6 +85,7 @@ public sealed record HostAgentOptions
             FailureDomain = section["FailureDomain"] ?? hostId,
             MemoryBytes = memory,
             DataEndpoint = endpoint!,
+            AdvertisedDataEndpoint = advertised,
             StateDirectory = state,
             ClusterKey = key,
             ReplicationPolicyUrl = policy,

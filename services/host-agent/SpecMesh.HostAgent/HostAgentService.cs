@@ -20,7 +20,8 @@ public static class HostAgentService
             services.GetRequiredService<IOwnershipLog>(),
             services.GetRequiredService<MessageBus>(),
             services.GetRequiredService<TimeProvider>(),
-            services.GetRequiredService<ILogger<Agent>>()));
+            services.GetRequiredService<ILogger<Agent>>(),
+            services.GetRequiredService<FaultPoints>()));
         mesh.Services.AddSingleton<IHostedService>(services => new AgentWorker(
             services.GetRequiredKeyedService<Agent>(id), services.GetRequiredKeyedService<AgentGate>(id)));
         mesh.Services.AddHealthChecks().Add(new HealthCheckRegistration(
@@ -29,6 +30,9 @@ public static class HostAgentService
             .Receive<StartReplica>(On<StartReplica>(id, StartReplicaHandler.Handle))
             .Receive<ConnectReplica>(On<ConnectReplica>(id, ConnectReplicaHandler.Handle))
             .Receive<AbortReplica>(On<AbortReplica>(id, AbortReplicaHandler.Handle))
+            .Receive<CommitReplica>(On<CommitReplica>(id, CommitReplicaHandler.Handle))
+            .Receive<ReconcileHost>(On<ReconcileHost>(id, ReconcileHostHandler.Handle))
+            .Receive<ConfirmReplica>(On<ConfirmReplica>(id, ConfirmReplicaHandler.Handle))
             .Receive<ReleaseSource>(On<ReleaseSource>(id, ReleaseSourceHandler.Handle))
             .Receive<InjectFault>(On<InjectFault>(id, InjectFaultHandler.Handle)));
     }

@@ -16,11 +16,17 @@ public interface IOwnershipLog
     /// <summary>Commits: makes the calling host the owner.</summary>
     Task<OwnershipAnswer> TransferAsync(string vmId, TransferOwnership request, CancellationToken cancellationToken);
 
-    /// <summary>Takes the source's vote back.</summary>
+    /// <summary>Takes the source's vote back, and makes every image void.</summary>
     Task<OwnershipAnswer> RefuseAsync(string vmId, RefuseTransfer request, CancellationToken cancellationToken);
+
+    /// <summary>Gives up the ownership of a guest that has ended.</summary>
+    Task<OwnershipAnswer> ReleaseAsync(string vmId, ReleaseOwnership request, CancellationToken cancellationToken);
 
     /// <summary>Reads what the event stream says now.</summary>
     Task<OwnershipView> ReadAsync(string vmId, CancellationToken cancellationToken);
+
+    /// <summary>Machines that the event streams give to the calling host. The list may be behind by moments: read each machine before anything is done about it.</summary>
+    Task<IReadOnlyList<string>> OwnedByAsync(string hostId, CancellationToken cancellationToken);
 }
 
 /// <summary>The direct calls to replication-policy, authenticated as this host.</summary>
@@ -31,6 +37,13 @@ public sealed class HttpOwnershipLog(HttpClient http) : IOwnershipLog
 
     public Task<OwnershipAnswer> RefuseAsync(string vmId, RefuseTransfer request, CancellationToken cancellationToken) =>
         PostAsync(vmId, "refuse", request, cancellationToken);
+
+    public Task<OwnershipAnswer> ReleaseAsync(string vmId, ReleaseOwnership request, CancellationToken cancellationToken) =>
+        PostAsync(vmId, "release", request, cancellationToken);
+
+    public async Task<IReadOnlyList<string>> OwnedByAsync(string hostId, CancellationToken cancellationToken) =>
+        await http.GetFromJsonAsync<IReadOnlyList<string>>($"ownership?host={hostId}", ContractJson.Options, cancellationToken)
+            ?? throw new HttpRequestException($"The answer says nothing about {hostId}.");
 
     public async Task<OwnershipView> ReadAsync(string vmId, CancellationToken cancellationToken) =>
         Check(vmId, await http.GetFromJsonAsync<OwnershipView>($"ownership/{vmId}", ContractJson.Options, cancellationToken));

@@ -10,7 +10,8 @@ namespace SpecMesh.HostAgent;
 /// <param name="Command">What the replica was told to prepare.</param>
 /// <param name="Incarnation">Incarnation of the image.</param>
 /// <param name="Digest">Digest of the image, 16 hexadecimal digits.</param>
-public sealed record JournaledImage(StartReplica Command, int Incarnation, string Digest);
+/// <param name="OwnershipVersion">Version of the machine's event stream that the image belongs to.</param>
+public sealed record JournaledImage(StartReplica Command, int Incarnation, string Digest, long OwnershipVersion = 0);
 
 /// <summary>
 /// What an agent must still know after a crash: the votes that it has given as a source, and the complete images that it holds as a target. One file, one JSON line per entry
@@ -37,6 +38,7 @@ public sealed class Journal : IDisposable
         string directory = Path.GetFullPath(stateDirectory);
         Directory.CreateDirectory(directory);
         path = Path.Combine(directory, "agent.journal");
+        WasThere = File.Exists(path);
         file = File.OpenHandle(path, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None);
         try
         {
@@ -48,6 +50,9 @@ public sealed class Journal : IDisposable
             throw;
         }
     }
+
+    /// <summary>True when an earlier agent has used this state directory: then what it built is known here, and what is not known here is not there.</summary>
+    public bool WasThere { get; }
 
     /// <summary>Writes the vote for a machine. Returns when it is on disk.</summary>
     /// <exception cref="IOException">The vote is not surely on disk, and not surely not.</exception>

@@ -74,4 +74,16 @@ internal static partial class Log
 
     [LoggerMessage(4022, LogLevel.Error, "What was decided about the guest of {VmId} could not be done; it is tried again")]
     public static partial void RecoveryRepeated(this ILogger logger, string vmId, Exception error);
+
+    [LoggerMessage(4023, LogLevel.Warning, "The host could not be compared with the event streams (at {VmId}); it is tried again")]
+    public static partial void NotReconciled(this ILogger logger, string vmId, Exception error);
+
+    [LoggerMessage(4024, LogLevel.Critical, "A past guest of {VmId} is destroyed: {Detail}")]
+    public static partial void PastGuestDestroyed(this ILogger logger, string vmId, string detail);
+
+    [LoggerMessage(4025, LogLevel.Warning, "The ownership of {VmId} is given up: {Detail}")]
+    public static partial void OwnershipReleased(this ILogger logger, string vmId, string detail);
+
+    [LoggerMessage(4026, LogLevel.Critical, "{VmId} is unknown: {Detail}")]
+    public static partial void GuestUnknown(this ILogger logger, string vmId, string detail);
 }

@@ -36,10 +36,12 @@ internal static class Recover
     /// <returns>False when the guest is to be left as it is.</returns>
     private static async Task<bool> SettleAsync(Agent agent, IGuest guest, bool untilKept, CancellationToken cancellationToken)
     {
+        long? refusedAt = null;
         while (guest.State is not null)
         {
-            if (await DecideAsync(agent, guest, cancellationToken) is var (action, reason, view))
+            if (await DecideAsync(agent, guest, refusedAt, cancellationToken) is var (action, reason, view, refused))
             {
+                refusedAt = refused;
                 if (action != RecoveryAction.Keep && await TryActAsync(agent, guest, action, reason, view, cancellationToken))
                 {
                     agent.Logger.Recovered(guest.Tag.VmId, action, reason.Detail);
@@ -56,31 +58,36 @@ internal static class Recover
             await Task.Delay(RetryPause, agent.Time, cancellationToken);
         }
 
-        // It ended meanwhile; what it left goes too.
+        // It ended meanwhile; what it left goes too, in the journal as well.
         await guest.DestroyAsync(cancellationToken);
+        agent.GuestGone(guest);
+        Forget(agent, guest.Tag);
         return true;
     }
 
     /// <summary>What the event stream says is to be done; a vote that is out is refused first. Null when the event stream does not answer: then nothing is touched.</summary>
-    private static async Task<(RecoveryAction Action, Reason Reason, OwnershipView View)?> DecideAsync(Agent agent, IGuest guest, CancellationToken cancellationToken)
+    private static async Task<(RecoveryAction Action, Reason Reason, OwnershipView View, long? RefusedAt)?> DecideAsync(
+        Agent agent, IGuest guest, long? refusedAt, CancellationToken cancellationToken)
     {
         string vmId = guest.Tag.VmId;
         try
         {
             using CancellationTokenSource limit = Agent.LimitCall(cancellationToken);
-            JournaledVote? vote = agent.Journal.ReadVote(vmId);
             OwnershipView view = await agent.OwnershipLog.ReadAsync(vmId, limit.Token);
-            (RecoveryAction action, Reason reason) = Recovery.Decide(Describe(agent, guest, vote), view);
+            FoundGuest found = Describe(agent, guest) with { RefusedAt = refusedAt };
+            (RecoveryAction action, Reason reason) = Recovery.Decide(found, view);
             if (action == RecoveryAction.RefuseFirst)
             {
-                Reason why = new("source-restarted", "The source's agent was restarted after its vote.");
-                RefuseTransfer refusal = new(vote!.OperationId, agent.Options.HostId, vote.Epoch, vote.OwnershipVersion, why);
+                Reason why = new("source-restarted", "The source's agent was restarted while the guest stood still.");
+                Guid operation = found.Vote?.OperationId ?? view.OpenOperationId ?? view.OwnerOperationId ?? Guid.Empty;
+                RefuseTransfer refusal = new(operation, agent.Options.HostId, view.Epoch, view.Version, why);
+                found = found with { RefusedAt = view.Version };
                 view = (await agent.OwnershipLog.RefuseAsync(vmId, refusal, limit.Token)).View;
-                (action, reason) = Recovery.Decide(Describe(agent, guest, vote), view);
+                (action, reason) = Recovery.Decide(found, view);
             }
 
-            // A vote that can neither win nor be refused, as in a database that was set back, is for an operator; other guests need not wait for that.
-            return (action == RecoveryAction.RefuseFirst ? RecoveryAction.Keep : action, reason, view);
+            // A guest that can neither be taken back nor given up, as with a database that was set back, is for an operator; other guests need not wait for that.
+            return (action == RecoveryAction.RefuseFirst ? RecoveryAction.Keep : action, reason, view, found.RefusedAt);
         }
         catch (Exception error) when (!cancellationToken.IsCancellationRequested)
         {
@@ -89,11 +96,12 @@ internal static class Recover
         }
     }
 
-    private static FoundGuest Describe(Agent agent, IGuest guest, JournaledVote? vote)
+    private static FoundGuest Describe(Agent agent, IGuest guest)
     {
         GuestTag tag = guest.Tag;
-        (Guid, int)? shell = tag is { OperationId: { } operation, Replica: { } replica } ? (operation, replica) : null;
-        return new FoundGuest(tag.VmId, agent.Options.HostId, guest.State ?? GuestState.Paused, shell, tag.Epoch, vote);
+        (Guid OperationId, int Replica)? shell = tag is { OperationId: { } operation, Replica: { } replica } ? (operation, replica) : null;
+        long? image = shell is { } holder ? agent.Journal.ReadImage(holder.OperationId, holder.Replica)?.OwnershipVersion : null;
+        return new FoundGuest(tag.VmId, agent.Options.HostId, guest.State ?? GuestState.Paused, shell, tag.Epoch, agent.Journal.ReadVote(tag.VmId), image);
     }
 
     private static async Task<bool> TryActAsync(Agent agent, IGuest guest, RecoveryAction action, Reason reason, OwnershipView view, CancellationToken cancellationToken)
@@ -145,6 +153,19 @@ internal static class Recover
         {
             agent.TryClearImage(operation, replica);
             agent.Tell(new ReplicaResumed(operation, replica, agent.Options.HostId, agent.Time.GetUtcNow()), tag.Epoch);
+        }
+    }
+
+    private static void Forget(Agent agent, GuestTag tag)
+    {
+        if (tag is { OperationId: { } operation, Replica: { } replica })
+        {
+            agent.TryClearImage(operation, replica);
+        }
+
+        if (agent.Journal.ReadVote(tag.VmId) is { } vote && !agent.HasGuestOf(tag.VmId))
+        {
+            agent.TryClearVote(tag.VmId, vote.OperationId);
         }
     }
 

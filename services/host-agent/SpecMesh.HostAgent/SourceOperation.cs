@@ -1,5 +1,6 @@
 using SpecMesh.Contracts;
 using SpecMesh.DataPath;
+using SpecMesh.Hosting;
 using SpecMesh.Hypervisors;
 using SpecMesh.Speculation.SpecOps;
 
@@ -42,14 +43,13 @@ public sealed class SourceOperation : ProtocolShell<SourceInput>
     }
 
     /// <summary>
-    /// The agent stops. A guest that stands still without a vote goes on: nobody can commit its image. One whose vote may be on disk or on its way is left as it is, for the
-    /// agent that comes next.
+    /// The agent stops. A guest that stands still before its last pages goes on: nobody can have its image. Any other is left as it is, for the agent that comes next.
     /// </summary>
     private protected override async Task CloseAsync()
     {
         await progress.DisposeAsync();
         await streams.DisposeAsync();
-        bool free = !IsBroken && state.Phase is SourcePhase.Copying or SourcePhase.Suspending or SourcePhase.Finishing or SourcePhase.Resuming;
+        bool free = !IsBroken && state.Phase is SourcePhase.Copying or SourcePhase.Suspending or SourcePhase.Resuming;
         if (free && Guest is { State: GuestState.Suspended })
         {
             try
@@ -73,7 +73,7 @@ public sealed class SourceOperation : ProtocolShell<SourceInput>
             case SourceEffect.RunRound round: RunFor(round.Replica, "migration-stream-failed", () => RunRoundAsync(round.Replica)); break;
             case SourceEffect.SuspendGuest: Run(SuspendAsync); break;
             case SourceEffect.FinishReplica finish: RunFor(finish.Replica, "migration-stream-failed", () => FinishAsync(finish)); break;
-            case SourceEffect.JournalVote vote: Run(() => JournalVote(vote)); break;
+            case SourceEffect.JournalVote vote: Run(() => JournalVoteAsync(vote)); break;
             case SourceEffect.SendVote vote: RunFor(vote.Replica, "migration-stream-failed", () => SendVoteAsync(vote)); break;
             case SourceEffect.AppendRefusal refusal: Append(token => RefuseAsync(refusal, token), Unanswered); break;
             case SourceEffect.ReadOwnership: Read(); break;
@@ -109,6 +109,7 @@ public sealed class SourceOperation : ProtocolShell<SourceInput>
     {
         if (await streams.OpenAsync(command))
         {
+            await Agent.ReachAsync(FaultPoints.StreamsOpen, OperationId, Ended);
             Post(new SourceInput.StreamOpened(command.Replica));
         }
     }
@@ -118,6 +119,7 @@ public sealed class SourceOperation : ProtocolShell<SourceInput>
         if (streams.Find(replica) is { } sender)
         {
             RoundResult result = await sender.RunRoundAsync(Ended);
+            await Agent.ReachAsync(FaultPoints.Round, OperationId, Ended);
             Post(new SourceInput.RoundEnded(Describe(replica, result), sender.Counters));
         }
     }
@@ -128,6 +130,7 @@ public sealed class SourceOperation : ProtocolShell<SourceInput>
         {
             await Guest!.SuspendAsync(Ended);
             streams.BeginSuspend(state.Incarnation);
+            await Agent.ReachAsync(FaultPoints.Suspended, OperationId, Ended);
             Post(new SourceInput.GuestSuspended());
         }
         catch (Exception error) when (!Ended.IsCancellationRequested)
@@ -141,26 +144,27 @@ public sealed class SourceOperation : ProtocolShell<SourceInput>
         if (streams.Find(finish.Replica) is { } sender)
         {
             streams.FinalHarvest(finish.Incarnation);
-            ReadyResult ready = await sender.FinishAsync(finish.Incarnation, Ended);
+            ReadyResult ready = await sender.FinishAsync(finish.Incarnation, finish.OwnershipVersion, Ended);
             Post(new SourceInput.RoundEnded(Describe(finish.Replica, ready.LastRound), sender.Counters));
             Post(new SourceInput.ReadyReceived(finish.Replica, ready.Incarnation, ready.Digest));
         }
     }
 
-    private Task JournalVote(SourceEffect.JournalVote vote)
+    private async Task JournalVoteAsync(SourceEffect.JournalVote vote)
     {
         votingSince = Agent.Time.GetTimestamp();
         try
         {
             Agent.Journal.WriteVote(VmId, new JournaledVote(OperationId, vote.Replica, vote.TargetHostId, state.Epoch, vote.OwnershipVersion, vote.Incarnation, vote.Digest));
-            Post(new SourceInput.VoteJournaled());
         }
         catch (Exception error)
         {
             Post(new SourceInput.JournalFailed(error.Message));
+            return;
         }
 
-        return Task.CompletedTask;
+        await Agent.ReachAsync(FaultPoints.Voted, OperationId, Ended);
+        Post(new SourceInput.VoteJournaled());
     }
 
     private async Task SendVoteAsync(SourceEffect.SendVote vote)
@@ -192,6 +196,7 @@ public sealed class SourceOperation : ProtocolShell<SourceInput>
         }
         catch (HypervisorException error) when (Guest!.State is null)
         {
+            Agent.TryClearVote(VmId, OperationId);
             Post(new SourceInput.GuestLost(error.Message));
             return;
         }
@@ -214,6 +219,7 @@ public sealed class SourceOperation : ProtocolShell<SourceInput>
             Agent.GuestGone(Guest);
         }
 
+        await Agent.ReachAsync(FaultPoints.SourceDestroyed, OperationId, Ended);
         Agent.TryClearVote(VmId, OperationId);
         Post(new SourceInput.GuestDestroyed());
     }

@@ -1,6 +1,7 @@
 using System.Text;
 using SpecMesh.Contracts;
 using SpecMesh.DataPath;
+using SpecMesh.Hosting;
 using SpecMesh.Hypervisors;
 using SpecMesh.Speculation.SpecOps;
 
@@ -42,7 +43,7 @@ public sealed class TargetReplica : ProtocolShell<TargetInput>
     /// <summary>Goes on where the earlier agent was, as <see cref="Recovery"/> decided.</summary>
     internal void Recover(RecoveryAction action, Reason reason, JournaledImage? image)
     {
-        (int, string)? complete = image is null ? null : (image.Incarnation, image.Digest);
+        (int, string, long)? complete = image is null ? null : (image.Incarnation, image.Digest, image.OwnershipVersion);
         (state, IReadOnlyList<TargetEffect> effects) = TargetProtocol.Recovered(Command, action, reason, complete, Agent.Time.GetUtcNow());
         foreach (TargetEffect effect in effects)
         {
@@ -143,7 +144,11 @@ public sealed class TargetReplica : ProtocolShell<TargetInput>
             throw new HypervisorException("The shell's guest is gone.");
         }
 
-        Agent.Journal.WriteImage(new JournaledImage(command, image.Incarnation, image.Digest));
+        Agent.Journal.WriteImage(new JournaledImage(command, image.Incarnation, image.Digest, image.OwnershipVersion));
+
+        // Also before READY leaves: a command that ends the replica, handled after the source has its READY, must find the image complete.
+        Post(new TargetInput.ImageComplete(image.Incarnation, image.Digest, image.OwnershipVersion));
+        Agent.Reach(FaultPoints.Ready, OperationId);
     }
 
     private async Task ListenAsync(MigrationReceiver session)
@@ -152,7 +157,6 @@ public sealed class TargetReplica : ProtocolShell<TargetInput>
         {
             switch (happened)
             {
-                case ImageCompleted image: Post(new TargetInput.ImageComplete(image.Incarnation, image.Digest)); break;
                 case ImageVoided:
                     Agent.TryClearImage(OperationId, Command.Replica);
                     Post(new TargetInput.ImageVoided());
@@ -166,11 +170,7 @@ public sealed class TargetReplica : ProtocolShell<TargetInput>
 
     /// <summary>A shell that dies takes its image with it, also one that was complete: nothing may be committed on it.</summary>
     private void WatchGuest(IGuest shell) => shell.Exited.ContinueWith(
-        _ =>
-        {
-            Post(new TargetInput.ImageVoided());
-            Post(new TargetInput.StreamLost(new Reason("guest-lost", "The shell's guest ended on its own.")));
-        },
+        _ => Post(new TargetInput.GuestLost(new Reason("guest-lost", "The shell's guest ended on its own."))),
         Ended,
         TaskContinuationOptions.None,
         TaskScheduler.Default);
@@ -179,9 +179,11 @@ public sealed class TargetReplica : ProtocolShell<TargetInput>
     {
         try
         {
+            await Agent.ReachAsync(FaultPoints.Appended, OperationId, Ended);
             if (guest!.State != GuestState.Running)
             {
                 await guest.StartAsync(Ended);
+                await Agent.ReachAsync(FaultPoints.Resumed, OperationId, Ended);
             }
         }
         catch (HypervisorException error)
@@ -223,6 +225,7 @@ public sealed class TargetReplica : ProtocolShell<TargetInput>
     {
         await (receiver?.DisposeAsync() ?? ValueTask.CompletedTask);
         await (guest?.DestroyAsync(Ended) ?? Task.CompletedTask);
+        await Agent.ReachAsync(FaultPoints.LosersCleaned, OperationId, Ended);
         Agent.TryClearImage(OperationId, Command.Replica);
         Post(new TargetInput.ShellDestroyed());
     }

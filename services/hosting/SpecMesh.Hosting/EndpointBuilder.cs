@@ -37,7 +37,7 @@ public sealed class EndpointBuilder
     /// </summary>
     public EndpointBuilder InTurns()
     {
-        queue.Turns ??= new Turns(queue.Name);
+        queue.TakesTurns = true;
         return this;
     }
 

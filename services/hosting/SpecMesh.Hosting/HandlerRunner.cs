@@ -20,6 +20,8 @@ internal sealed class HandlerRunner(
     IOptions<SpecMeshOptions> options,
     MeshMetrics metrics,
     StoreState state,
+    FaultPoints faultPoints,
+    BackOff backOff,
     FoldCache folds,
     ILogger<HandlerRunner> logger,
     IEventStore? store = null)
@@ -39,19 +41,36 @@ internal sealed class HandlerRunner(
             {
                 await using AsyncServiceScope scope = scopes.CreateAsyncScope();
                 HandlerContext context = NewContext(what, scope.ServiceProvider);
-                if (turns is not null)
-                {
-                    await turns.RunAsync(context, handler, token);
-                }
-                else
-                {
-                    await handler(context, token);
-                    await context.Work.CommitAsync(checkpoint: null, token);
-                }
-
-                context.Committed();
+                await RunOnceAsync(what.Service, context, handler, turns, token);
             },
             cancellationToken);
+    }
+
+    private async Task RunOnceAsync(string service, HandlerContext context, Func<HandlerContext, CancellationToken, Task> handler, Turns? turns, CancellationToken cancellationToken)
+    {
+        if (turns is null)
+        {
+            await handler(context, cancellationToken);
+            await CommitAsync(service, context, checkpoint: null, cancellationToken);
+            return;
+        }
+
+        async Task HandleAsync(HandlerContext one, CancellationToken token)
+        {
+            await handler(one, token);
+            await faultPoints.BeforeCommitAsync(service, one.Work, token);
+        }
+
+        await turns.RunAsync(context, HandleAsync, cancellationToken);
+        context.Committed();
+    }
+
+    /// <summary>Makes what a handler has put into its unit of work durable.</summary>
+    public async Task CommitAsync(string service, HandlerContext context, CheckpointMove? checkpoint, CancellationToken cancellationToken)
+    {
+        await faultPoints.BeforeCommitAsync(service, context.Work, cancellationToken);
+        await context.Work.CommitAsync(checkpoint, cancellationToken);
+        context.Committed();
     }
 
     /// <summary>Runs a handler without a store, once.</summary>
@@ -105,7 +124,7 @@ internal sealed class HandlerRunner(
                 Log.StoreAway(logger, exception, what.Endpoint, what.MessageId, outages);
             }
 
-            await Task.Delay(outages > 0 ? BackOff.Exponential(outages) : BackOff.Conflict(conflicts), cancellationToken);
+            await Task.Delay(outages > 0 ? backOff.Exponential(outages) : backOff.Conflict(conflicts), time, cancellationToken);
         }
     }
 

@@ -31,4 +31,10 @@ internal static partial class Log
 
     [LoggerMessage(1008, LogLevel.Error, "Message {MessageId} ({Alias}) of {Service} can never be published and was put aside: {Reason}")]
     public static partial void Undeliverable(ILogger logger, string service, Guid messageId, string alias, string reason);
+
+    [LoggerMessage(1009, LogLevel.Warning, "Fault points are on: whoever may write to {Directory} can stop this process at any step of the protocol.")]
+    public static partial void FaultPointsOn(ILogger logger, string directory);
+
+    [LoggerMessage(1010, LogLevel.Warning, "{Process} waits at the fault point {Point}, operation {OperationId}")]
+    public static partial void FaultPointReached(ILogger logger, string process, string point, Guid operationId);
 }

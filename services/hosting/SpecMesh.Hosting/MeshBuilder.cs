@@ -81,6 +81,19 @@ public sealed class MeshBuilder
         Services.AddSingleton<IHostedService>(provider => provider.GetServices<ViewWorker>().Single(view => view.Name == name));
         return this;
     }
+
+    /// <summary>
+    /// Names the fault points at the two sides of every commit that sends a message of this type (<see cref="FaultPoints"/>): a test may stop the service there.
+    /// </summary>
+    /// <param name="before">Reached before the commit; null for none.</param>
+    /// <param name="after">Reached after the commit, before the message leaves the outbox.</param>
+    /// <param name="operationOf">The operation that the message is about.</param>
+    public MeshBuilder FaultPoint<T>(string? before, string after, Func<T, Guid> operationOf)
+        where T : class
+    {
+        registry.CommitPoints.Add(typeof(T), new CommitPoints(before, after, message => operationOf((T)message)));
+        return this;
+    }
 }
 
 /// <summary>Entry points of the hosting library.</summary>

@@ -6,8 +6,16 @@ namespace SpecMesh.Hosting;
 /// <summary>Something that listens on a queue, in the words of the bus library.</summary>
 internal abstract record EndpointBinding
 {
+    /// <summary>What it does with each type of message, without the bus library around it.</summary>
+    public abstract IEnumerable<Delivery> Deliveries { get; }
+
     public abstract void Configure(MassTransit.IReceiveEndpointConfigurator endpoint, IServiceProvider services);
 }
+
+/// <summary>How a queue's messages of one type are handled. The task ends when the message may be acknowledged; when it fails, the message goes to the error queue.</summary>
+/// <param name="Type">The message type.</param>
+/// <param name="HandleAsync">Handles one message with the services of a process.</param>
+internal sealed record Delivery(Type Type, Func<object, Guid, IServiceProvider, CancellationToken, Task> HandleAsync);
 
 /// <summary>One queue and what listens on it.</summary>
 internal sealed class QueueRegistration(string name)
@@ -20,8 +28,8 @@ internal sealed class QueueRegistration(string name)
 
     public bool NeedsStore { get; private set; }
 
-    /// <summary>Turns of its handlers; null when each works and commits for itself.</summary>
-    public Turns? Turns { get; set; }
+    /// <summary>True when its handlers take turns at what they share; false when each works and commits for itself.</summary>
+    public bool TakesTurns { get; set; }
 
     public List<EndpointBinding> Bindings { get; } = [];
 
@@ -55,6 +63,9 @@ internal sealed class MeshRegistry
     public IReadOnlyCollection<QueueRegistration> Queues => queues.Values;
 
     public IReadOnlyCollection<string> Services => services;
+
+    /// <summary>The fault points at the two sides of a commit, by the type of a message that it sends.</summary>
+    public Dictionary<Type, CommitPoints> CommitPoints { get; } = [];
 
     public JsonSerializerOptions Json => json ?? throw new InvalidOperationException("AddSpecMesh was not called.");
 

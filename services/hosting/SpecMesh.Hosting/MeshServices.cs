@@ -1,7 +1,9 @@
 using MassTransit;
+using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.DependencyInjection.Extensions;
 using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Options;
 using SpecMesh.EventStore;
 
@@ -26,8 +28,14 @@ internal static class MeshServices
         services.AddSingleton<MeshMetrics>();
         services.AddSingleton<FoldCache>();
         services.AddSingleton<HandlerRunner>();
-        services.AddSingleton<BusGate>();
-        services.AddSingleton(provider => new MessageBus(provider.GetRequiredService<IBus>(), provider.GetRequiredService<BusGate>(), provider.GetService<RabbitQueues>()));
+        services.AddSingleton<QueueTurns>();
+        services.AddSingleton(provider => new FaultPoints(provider.GetRequiredService<IConfiguration>(), registry, provider.GetRequiredService<ILogger<FaultPoints>>()));
+        services.AddSingleton(new BackOff(Random.Shared.NextDouble));
+        services.AddSingleton(provider => BusTransmitter.GateOf(provider.GetRequiredService<IBusControl>(), provider.GetRequiredService<TimeProvider>()));
+        services.AddSingleton(provider => new MessageBus(
+            new BusTransmitter(provider.GetRequiredService<IBus>(), provider.GetService<RabbitQueues>()).TransmitAsync,
+            provider.GetRequiredService<BusGate>(),
+            provider.GetRequiredService<TimeProvider>()));
         AddStore(services, options);
         BusRegistration.Add(services, registry, options, service);
         Observability.Add(builder, service);

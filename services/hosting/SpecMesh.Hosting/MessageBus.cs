@@ -5,21 +5,28 @@ using SpecMesh.EventStore;
 
 namespace SpecMesh.Hosting;
 
+/// <summary>Hands one message to the broker; returns when the broker has confirmed it.</summary>
+/// <param name="message">The record.</param>
+/// <param name="queue">Queue that receives it; null: whoever listens for its type.</param>
+/// <param name="messageId">Id by which its receivers recognise it.</param>
+/// <param name="cancellationToken">Gives up.</param>
+internal delegate Task Transmit(object message, string? queue, Guid messageId, CancellationToken cancellationToken);
+
 /// <summary>Sends messages directly, without an outbox: for agents and command lines that have no store. Services send with <see cref="HandlerContext.Work"/>.</summary>
 public sealed class MessageBus
 {
     private static readonly TimeSpan ConfirmBound = TimeSpan.FromSeconds(10);
 
-    private readonly IBus bus;
+    private readonly Transmit transmit;
     private readonly BusGate gate;
-    private readonly RabbitQueues? queues;
+    private readonly TimeProvider time;
 
     /// <summary>Made by the service provider.</summary>
-    internal MessageBus(IBus bus, BusGate gate, RabbitQueues? queues)
+    internal MessageBus(Transmit transmit, BusGate gate, TimeProvider time)
     {
-        this.bus = bus;
+        this.transmit = transmit;
         this.gate = gate;
-        this.queues = queues;
+        this.time = time;
     }
 
     /// <summary>Publishes to whoever listens for the message's type. Returns when the broker has confirmed it; waits for the bus first.</summary>
@@ -37,7 +44,7 @@ public sealed class MessageBus
     internal async Task DeliverAsync(OutboxMessage message, CancellationToken cancellationToken)
     {
         using Activity? activity = MeshTracing.StartDispatch(message);
-        await TransmitAsync(message.Message, message.Destination, message.MessageId, cancellationToken);
+        await transmit(message.Message, message.Destination, message.MessageId, cancellationToken);
     }
 
     /// <summary>True for errors that every further attempt would meet again: a queue name that is none, a message that cannot be written.</summary>
@@ -46,54 +53,16 @@ public sealed class MessageBus
     private async Task SendDirectAsync(object message, string? queue, CancellationToken cancellationToken)
     {
         await gate.WaitUntilReadyAsync(cancellationToken);
-        using CancellationTokenSource bound = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
-        bound.CancelAfter(ConfirmBound);
+        using CancellationTokenSource limit = new(ConfirmBound, time);
+        using CancellationTokenSource bound = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, limit.Token);
         try
         {
             // A broker that dies between a message and its confirm never answers, and the client library does not always notice.
-            await TransmitAsync(message, queue, Guid.NewGuid(), bound.Token).WaitAsync(bound.Token);
+            await transmit(message, queue, Guid.NewGuid(), bound.Token).WaitAsync(bound.Token);
         }
         catch (OperationCanceledException) when (!cancellationToken.IsCancellationRequested)
         {
             throw new TimeoutException($"The broker did not confirm a {message.GetType().Name} within {ConfirmBound.TotalSeconds} s.");
-        }
-    }
-
-    private async Task TransmitAsync(object message, string? queue, Guid messageId, CancellationToken cancellationToken)
-    {
-        if (queue is null)
-        {
-            await bus.Publish(message, message.GetType(), Pipe.Execute<PublishContext>(context => context.MessageId = messageId), cancellationToken);
-            return;
-        }
-
-        if (queues is null)
-        {
-            ISendEndpoint local = await bus.GetSendEndpoint(new Uri($"queue:{queue}"));
-            await local.Send(message, message.GetType(), Pipe.Execute<SendContext>(context => context.MessageId = messageId), cancellationToken);
-            return;
-        }
-
-        await queues.EnsureAsync(queue, cancellationToken);
-        ISendEndpoint endpoint = await bus.GetSendEndpoint(new Uri($"exchange:{queue}"));
-        try
-        {
-            await endpoint.Send(message, message.GetType(), Pipe.Execute<SendContext>(context => SetReturned(context, messageId)), cancellationToken);
-        }
-        catch (Exception exception) when (exception is not OperationCanceledException)
-        {
-            // The broker handed it back because the queue is gone, or the connection broke: the next attempt makes sure of the queue again.
-            queues.Forget(queue);
-            throw;
-        }
-    }
-
-    private static void SetReturned(SendContext context, Guid messageId)
-    {
-        context.MessageId = messageId;
-        if (context.TryGetPayload(out RabbitMqSendContext? rabbit))
-        {
-            rabbit.Mandatory = true;
         }
     }
 }

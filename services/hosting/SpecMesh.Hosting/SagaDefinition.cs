@@ -1,3 +1,4 @@
+using Microsoft.Extensions.DependencyInjection;
 using SpecMesh.EventStore;
 
 namespace SpecMesh.Hosting;
@@ -76,6 +77,9 @@ internal abstract class SagaMessage<TState>
 {
     public abstract Type Type { get; }
 
+    /// <summary>How it is handled without the bus library: as <see cref="SagaRunner{TState}"/> does.</summary>
+    public abstract Delivery Delivery { get; }
+
     /// <summary>Calls back with the message type as a type argument.</summary>
     public abstract void Visit(ISagaMessageVisitor<TState> visitor);
 }
@@ -89,6 +93,8 @@ internal sealed class SagaMessage<TState, T>(Func<T, Guid> correlate, Func<TStat
     public Func<TState, T, HandlerContext, CancellationToken, Task> Handler { get; } = handler;
 
     public override Type Type => typeof(T);
+
+    public override Delivery Delivery => new(typeof(T), (message, id, services, token) => services.GetRequiredService<SagaRunner<TState>>().DeliverAsync((T)message, id, token));
 
     public override void Visit(ISagaMessageVisitor<TState> visitor) => visitor.Visit(this);
 }

@@ -41,16 +41,26 @@ public sealed class SagaRunner<TState>
         return state;
     }
 
+    /// <summary>Handles a message of the bus: it waits for the store for as long as that takes.</summary>
+    internal Task DeliverAsync<T>(T message, Guid messageId, CancellationToken cancellationToken)
+        where T : class => RunAsync(message, messageId, waitForStore: true, cancellationToken);
+
     private async Task<TState?> RunAsync<T>(T message, bool readBack, CancellationToken cancellationToken)
+        where T : class
+    {
+        await RunAsync(message, Guid.NewGuid(), waitForStore: false, cancellationToken);
+        return readBack ? await ReadAsync(saga.MessageOf<T>().Correlate(message), cancellationToken) : null;
+    }
+
+    private async Task RunAsync<T>(T message, Guid messageId, bool waitForStore, CancellationToken cancellationToken)
         where T : class
     {
         SagaMessage<TState, T> known = saga.MessageOf<T>();
         Guid id = known.Correlate(message);
-        Guid messageId = Guid.NewGuid();
         using (await gate.EnterAsync(id, cancellationToken))
         {
             await runner.RunAsync(
-                new Attempted(saga.Service, saga.Definition.Queue, messageId, WaitForStore: false),
+                new Attempted(saga.Service, saga.Definition.Queue, messageId, waitForStore),
                 async (context, token) =>
                 {
                     TState state = await saga.Definition.LoadAsync(context.Work, id, token);
@@ -58,8 +68,6 @@ public sealed class SagaRunner<TState>
                 },
                 cancellationToken);
         }
-
-        return readBack ? await ReadAsync(id, cancellationToken) : null;
     }
 }
 

@@ -63,6 +63,11 @@ internal sealed class SpecMeshOptionsValidator(MeshRegistry registry, IConfigura
             errors.Add($"{Observability.EndpointSetting} is '{SecretMask.Mask(collector)}'; it must be an absolute URL.");
         }
 
+        if (configuration[FaultPoints.Setting] is { } points && !Directory.Exists(points))
+        {
+            errors.Add($"{FaultPoints.Setting} is '{points}'; it must be a directory, or not be set at all.");
+        }
+
         bool hasStore = options.HasStore;
         try
         {

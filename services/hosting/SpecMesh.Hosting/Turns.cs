@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using SpecMesh.EventStore;
 
 namespace SpecMesh.Hosting;
@@ -179,4 +180,12 @@ internal sealed class Turns(string queue)
             }
         }
     }
+}
+
+/// <summary>The turns of this process's queues.</summary>
+internal sealed class QueueTurns
+{
+    private readonly ConcurrentDictionary<string, Turns> turns = new(StringComparer.Ordinal);
+
+    public Turns Of(string queue) => turns.GetOrAdd(queue, name => new Turns(name));
 }

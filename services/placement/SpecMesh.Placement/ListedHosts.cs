@@ -31,6 +31,8 @@ internal static class ListedHosts
             beat?.Message.DataEndpoint,
             beat?.Message.Hypervisor,
             beat?.Message.DirtyTracker,
-            beat?.Message.Guests ?? []);
+            beat?.Message.Guests ?? [],
+            [.. host.Reservations.Keys.Order()],
+            host.Fenced);
     }
 }

@@ -28,4 +28,13 @@ internal static partial class Log
 
     [LoggerMessage(3007, LogLevel.Warning, "{VmId} runs on {HostId}, which owns it, and was not allocated there for {Beats} beats: {MemoryBytes} bytes are taken")]
     public static partial void GuestFound(ILogger logger, string vmId, string hostId, int beats, long memoryBytes);
+
+    [LoggerMessage(3008, LogLevel.Warning, "Host {HostId} is confirmed dead by {RequestedBy}: what waited for it is released")]
+    public static partial void Fenced(ILogger logger, string hostId, string? requestedBy);
+
+    [LoggerMessage(3009, LogLevel.Warning, "The confirmation by {RequestedBy} that host {HostId} is dead is refused: {Detail}")]
+    public static partial void FenceRefused(ILogger logger, string hostId, string? requestedBy, string detail);
+
+    [LoggerMessage(3010, LogLevel.Debug, "The change of host {HostId} lost a race; it is decided again")]
+    public static partial void HostChangeRepeated(ILogger logger, string hostId);
 }

@@ -13,6 +13,7 @@ public static class PlacementService
     {
         mesh.Services.AddSingleton<HostsView>();
         mesh.View("placement-hosts", (services, stored) => services.GetRequiredService<HostsView>().Apply(stored));
+        mesh.FaultPoint<TargetsReserved>(FaultPoints.Reserving, FaultPoints.Reserved, reserved => reserved.OperationId);
         return mesh.Endpoint(Queue, endpoint => endpoint
             .InTurns()
             .Handle<SelectTargets>(ChooseHosts.HandleAsync)
@@ -22,9 +23,15 @@ public static class PlacementService
             .Handle<SpecOpSettled>(EndedOperation.HandleAsync)
             .Handle<ReservationDeadline>(LapsedLease.HandleAsync)
             .Handle<HostHeartbeat>(RegisteredHost.HandleAsync)
-            .Handle<SetHostMaintenance>(Maintenance.HandleAsync));
+            .Handle<SetHostMaintenance>(Maintenance.HandleAsync)
+            .Handle<FenceHost>(FencedHost.HandleAsync));
     }
 
     /// <summary>The HTTP side, for the gateway alone.</summary>
-    public static void MapPlacement(this IEndpointRouteBuilder endpoints) => endpoints.MapBehindGateway().MapGet("/v1/hosts", ListedHosts.Get);
+    public static void MapPlacement(this IEndpointRouteBuilder endpoints)
+    {
+        RouteGroupBuilder forGateway = endpoints.MapBehindGateway();
+        forGateway.MapGet("/v1/hosts", ListedHosts.Get);
+        forGateway.MapChangedHost();
+    }
 }

@@ -63,7 +63,7 @@ internal static class PlacementWork
     {
         foreach ((string hostId, IReadOnlyList<object> events) in decision.EventsByHost)
         {
-            context.Work.Append(EventStreams.OfHost(hostId), EventStreams.HostType, events, decidedFrom);
+            context.Work.Append(EventStreams.OfHost(hostId), EventStreams.HostType, events, () => decidedFrom);
         }
 
         context.Send(decision.Effects);
@@ -72,7 +72,7 @@ internal static class PlacementWork
     /// <summary>Puts a decision about one host into the unit of work.</summary>
     public static void Do(this HandlerContext context, string hostId, Decision decision, object decidedFrom)
     {
-        context.Work.Append(EventStreams.OfHost(hostId), EventStreams.HostType, decision.Events, decidedFrom);
+        context.Work.Append(EventStreams.OfHost(hostId), EventStreams.HostType, decision.Events, () => decidedFrom);
         context.Send(decision.Effects);
     }
 

@@ -11,9 +11,14 @@ public static class CancelOperation
 
     private static async Task<IResult> HandleAsync(Guid id, HttpContext http, SagaRunner<SpecOpState> operations, CancellationToken cancellationToken)
     {
-        SpecOpState state = await operations.HandleAndReadAsync(new CancelSpecOp(id, GatewayCredential.ClientOf(http.Request)), cancellationToken);
-        return state.Accepted is null && state.Refused is null
-            ? SubmitOperation.Problem(StatusCodes.Status404NotFound, "id", new Reason("unknown-operation", $"There is no operation {id}."))
-            : Results.Json(Views.Of(state), ContractJson.Options, statusCode: StatusCodes.Status202Accepted);
+        SpecOpState state = await operations.ReadAsync(id, cancellationToken);
+        if (state.Accepted is null && state.Refused is null)
+        {
+            // Over HTTP an id comes from an answer, so no request can be on its way: what would be recorded is only noise.
+            return ReadOperations.NotFound(id);
+        }
+
+        state = await operations.HandleAndReadAsync(new CancelSpecOp(id, GatewayCredential.ClientOf(http.Request)), cancellationToken);
+        return Results.Json(Views.Of(state), ContractJson.Options, statusCode: StatusCodes.Status202Accepted);
     }
 }

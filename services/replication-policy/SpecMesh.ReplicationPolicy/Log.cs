@@ -18,6 +18,9 @@ internal static partial class Log
     [LoggerMessage(2003, LogLevel.Information, "Operation {OperationId}: replica {Replica} on {HostId} {Outcome}: {Reason}")]
     public static partial void ReplicaEnded(ILogger logger, Guid operationId, int replica, string hostId, ReplicaOutcome outcome, string reason);
 
+    [LoggerMessage(2005, LogLevel.Warning, "{VmId}: its owner {HostId} is confirmed dead by {By}: {Detail}")]
+    public static partial void MachineFenced(ILogger logger, string vmId, string hostId, string by, string detail);
+
     [LoggerMessage(2004, LogLevel.Warning, "{Path} could not be answered: the event store is away")]
     public static partial void StoreAway(ILogger logger, string path, Exception error);
 }

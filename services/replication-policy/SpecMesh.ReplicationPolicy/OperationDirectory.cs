@@ -1,4 +1,6 @@
 using System.Collections.Concurrent;
+using System.Collections.Frozen;
+using System.Collections.Immutable;
 using SpecMesh.Contracts;
 using SpecMesh.EventStore;
 using SpecMesh.Hosting;
@@ -15,13 +17,26 @@ public sealed class OperationDirectory
     /// <summary>How many operations are remembered; older ones are still found by their id.</summary>
     public const int MaxOperations = 10_000;
 
+    private static readonly FrozenSet<string> Telling =
+        new[] { nameof(SpecOpAccepted), nameof(ReplicasPlanned), nameof(SpecOpSettled) }.Select(EventTypes.AliasOf).ToFrozenSet(StringComparer.Ordinal);
+
     private readonly ConcurrentDictionary<string, OwnershipView> vms = new(StringComparer.Ordinal);
+    private readonly ConcurrentDictionary<Guid, UnsettledOperation> unsettled = new();
+    private readonly ConcurrentDictionary<string, Reason> suspected = new(StringComparer.Ordinal);
     private readonly LinkedList<Guid> latest = new();
-    private readonly HashSet<string> listed = new(StringComparer.Ordinal);
     private readonly Lock gate = new();
 
     /// <summary>All machines, by name.</summary>
     public IReadOnlyList<OwnershipView> Vms => [.. vms.Values.OrderBy(vm => vm.VmId, StringComparer.Ordinal)];
+
+    /// <summary>Machines that the host owns.</summary>
+    public IReadOnlyList<string> OwnedBy(string hostId) => [.. vms.Values.Where(vm => vm.OwnerHostId == hostId).Select(vm => vm.VmId).Order(StringComparer.Ordinal)];
+
+    /// <summary>Operations that may still hold something somewhere.</summary>
+    public IReadOnlyList<UnsettledOperation> Unsettled => [.. unsettled.Values];
+
+    /// <summary>Why a host is suspected; null while it is trusted.</summary>
+    public Reason? SuspicionOf(string? hostId) => hostId is null ? null : suspected.GetValueOrDefault(hostId);
 
     /// <summary>Ids of the latest operations, the newest first.</summary>
     public IReadOnlyList<Guid> Latest(int limit)
@@ -42,28 +57,58 @@ public sealed class OperationDirectory
         }
         else if (stored.StreamId.StartsWith(EventStreams.OperationPrefix, StringComparison.Ordinal))
         {
-            lock (gate)
+            // Nearly all events of operations mean nothing here: their JSON is not read.
+            if (Telling.Contains(stored.Alias))
             {
-                // Nearly all events are of operations that are listed already: their JSON is not read.
-                if (!listed.Contains(stored.StreamId) && stored.Data is SpecOpAccepted accepted)
-                {
-                    List(stored.StreamId, accepted.OperationId);
-                }
+                ApplyToOperation(stored.Data);
             }
+        }
+        else if (stored.Data is HostSuspected silent)
+        {
+            suspected[silent.HostId] = silent.Reason;
+        }
+        else if (stored.Data is HostRecovered heard)
+        {
+            suspected.TryRemove(heard.HostId, out _);
         }
     }
 
-    private void List(string streamId, Guid operationId)
+    private void ApplyToOperation(object @event)
     {
-        listed.Add(streamId);
-        latest.AddFirst(operationId);
-        if (latest.Count > MaxOperations)
+        switch (@event)
         {
-            listed.Remove(EventStreams.OfOperation(latest.Last!.Value));
-            latest.RemoveLast();
+            case SpecOpAccepted accepted:
+                Remember(accepted);
+                break;
+            case ReplicasPlanned planned when unsettled.TryGetValue(planned.OperationId, out UnsettledOperation? operation):
+                unsettled[planned.OperationId] = operation with { HostIds = operation.HostIds.Union(planned.Replicas.Select(replica => replica.HostId)) };
+                break;
+            case SpecOpSettled settled:
+                unsettled.TryRemove(settled.OperationId, out _);
+                break;
+        }
+    }
+
+    private void Remember(SpecOpAccepted accepted)
+    {
+        ImmutableHashSet<string> hosts = accepted.SourceHostId is { } source ? [source] : [];
+        unsettled[accepted.OperationId] = new UnsettledOperation(accepted.OperationId, accepted.VmId, hosts);
+        lock (gate)
+        {
+            latest.AddFirst(accepted.OperationId);
+            if (latest.Count > MaxOperations)
+            {
+                latest.RemoveLast();
+            }
         }
     }
 }
+
+/// <summary>An operation that may still hold something somewhere.</summary>
+/// <param name="OperationId">The operation.</param>
+/// <param name="VmId">Its machine.</param>
+/// <param name="HostIds">Its source and every host that it had a replica on.</param>
+public sealed record UnsettledOperation(Guid OperationId, string VmId, ImmutableHashSet<string> HostIds);
 
 /// <summary>Registers the directory.</summary>
 public static class OperationDirectoryRegistration

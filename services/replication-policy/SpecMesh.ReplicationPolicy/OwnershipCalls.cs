@@ -25,23 +25,28 @@ public static class OwnershipCalls
 {
     public static void MapOwnership(this IEndpointRouteBuilder app)
     {
-        RouteGroupBuilder group = app.MapGroup("/ownership/{vmId}");
+        RouteGroupBuilder group = app.MapGroup("/ownership");
         ((IEndpointConventionBuilder)group).Add(endpoint =>
         {
             // Around the endpoint and not a filter in it: a filter runs only after the body was read, and a stranger's body is not read.
             RequestDelegate next = endpoint.RequestDelegate ?? throw new InvalidOperationException($"{endpoint.DisplayName} has nothing to guard.");
             endpoint.RequestDelegate = http => AuthenticateAsync(http, next);
         });
-        group.MapGet("", (string vmId, Ownership ownership, CancellationToken token) => ownership.ReadAsync(vmId, token));
-        group.MapPost("/transfer", (string vmId, TransferOwnership request, HttpContext http, Ownership ownership, CancellationToken token) =>
+        group.MapGet("", (string host, HttpContext http, OperationDirectory directory) => IsCaller(http, host)
+            ? Results.Json(directory.OwnedBy(host), ContractJson.Options)
+            : Problem(StatusCodes.Status403Forbidden, "host", "An agent asks for its own host only."));
+        group.MapGet("/{vmId}", (string vmId, Ownership ownership, CancellationToken token) => ownership.ReadAsync(vmId, token));
+        group.MapPost("/{vmId}/transfer", (string vmId, TransferOwnership request, HttpContext http, Ownership ownership, CancellationToken token) =>
             OnlyFor(http, request.HostId, ErrorOf(request), () => ownership.TransferAsync(vmId, request, token)));
-        group.MapPost("/refuse", (string vmId, RefuseTransfer request, HttpContext http, Ownership ownership, CancellationToken token) =>
+        group.MapPost("/{vmId}/refuse", (string vmId, RefuseTransfer request, HttpContext http, Ownership ownership, CancellationToken token) =>
             OnlyFor(http, request.HostId, ErrorOf(request), () => ownership.RefuseAsync(vmId, request, token)));
+        group.MapPost("/{vmId}/release", (string vmId, ReleaseOwnership request, HttpContext http, Ownership ownership, CancellationToken token) =>
+            OnlyFor(http, request.HostId, ErrorOf(request.Reason), () => ownership.ReleaseAsync(vmId, request, token)));
     }
 
     private static async Task<IResult> OnlyFor(HttpContext http, string hostId, string? missing, Func<Task<OwnershipAnswer>> call)
     {
-        if (http.Items[nameof(AgentCredential)] as string != hostId)
+        if (!IsCaller(http, hostId))
         {
             return Problem(StatusCodes.Status403Forbidden, "hostId", "An agent speaks for its own host only.");
         }
@@ -49,10 +54,14 @@ public static class OwnershipCalls
         return missing is null ? Results.Json(await call(), ContractJson.Options) : Problem(StatusCodes.Status400BadRequest, missing, "The call leaves this out.");
     }
 
+    private static bool IsCaller(HttpContext http, string hostId) => http.Items[nameof(AgentCredential)] as string == hostId;
+
     /// <summary>What would be recorded for ever must be there; numbers that are left out are zero, which no open operation's version is.</summary>
     private static string? ErrorOf(TransferOwnership request) => string.IsNullOrEmpty(request.Digest) ? "digest" : null;
 
-    private static string? ErrorOf(RefuseTransfer request) => request.Reason is { Code: not null, Detail: not null } ? null : "reason";
+    private static string? ErrorOf(RefuseTransfer request) => ErrorOf(request.Reason);
+
+    private static string? ErrorOf(Reason? reason) => reason is { Code: not null, Detail: not null } ? null : "reason";
 
     private static Task AuthenticateAsync(HttpContext http, RequestDelegate next)
     {
@@ -62,7 +71,7 @@ public static class OwnershipCalls
             return Problem(StatusCodes.Status401Unauthorized, "Authorization", "Only agents of this cluster may ask for ownership.").ExecuteAsync(http);
         }
 
-        if (!SpecOpRules.IsName(http.GetRouteValue("vmId") as string))
+        if (http.GetRouteValue("vmId") is { } vmId && !SpecOpRules.IsName(vmId as string))
         {
             return Problem(StatusCodes.Status400BadRequest, "vmId", "That is no name of a machine.").ExecuteAsync(http);
         }

@@ -22,13 +22,13 @@ public static class ReadOperations
 
     public static void MapReadVms(this IEndpointRouteBuilder app)
     {
-        app.MapGet("/v1/vms", (OperationDirectory directory) => Results.Json(directory.Vms.Select(Views.Of), ContractJson.Options));
-        app.MapGet("/v1/vms/{vmId}", async (string vmId, Ownership ownership, CancellationToken token) =>
+        app.MapGet("/v1/vms", (OperationDirectory directory) => Results.Json(directory.Vms.Select(vm => Views.Of(vm, directory.SuspicionOf(vm.OwnerHostId))), ContractJson.Options));
+        app.MapGet("/v1/vms/{vmId}", async (string vmId, Ownership ownership, OperationDirectory directory, CancellationToken token) =>
         {
             OwnershipView? vm = SpecOpRules.IsName(vmId) ? await ownership.ReadAsync(vmId, token) : null;
             return vm?.Vm is null
                 ? SubmitOperation.Problem(StatusCodes.Status404NotFound, "vmId", new Reason("unknown-vm", "There is no machine of that name."))
-                : Results.Json(Views.Of(vm), ContractJson.Options);
+                : Results.Json(Views.Of(vm, directory.SuspicionOf(vm.OwnerHostId)), ContractJson.Options);
         });
     }
 

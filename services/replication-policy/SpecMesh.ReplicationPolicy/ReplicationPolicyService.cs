@@ -1,3 +1,4 @@
+using SpecMesh.Contracts;
 using SpecMesh.Hosting;
 
 namespace SpecMesh.ReplicationPolicy;
@@ -15,6 +16,10 @@ public static class ReplicationPolicyService
         mesh.Services.AddSingleton<Microsoft.Extensions.Options.IValidateOptions<AgentAccessOptions>, AgentAccessValidator>();
         mesh.Services.AddSingleton<Ownership>();
         mesh.AddSpecOpSaga();
+        mesh.AddFencing();
+        mesh.FaultPoint<SpecOpAccepted>(FaultPoints.Accepting, FaultPoints.Accepted, accepted => accepted.OperationId);
+        mesh.FaultPoint<StartReplica>(FaultPoints.Planning, FaultPoints.Planned, start => start.OperationId);
+        mesh.FaultPoint<SpecOpSettled>(null, FaultPoints.Settled, settled => settled.OperationId);
         return mesh.AddDirectory();
     }
 

@@ -2,6 +2,7 @@ using SpecMesh.Contracts;
 using SpecMesh.EventStore;
 using SpecMesh.Hosting;
 using SpecMesh.Speculation;
+using SpecMesh.Speculation.Health;
 using SpecMesh.Speculation.SpecOps;
 
 namespace SpecMesh.ReplicationPolicy;
@@ -29,6 +30,8 @@ public static class SpecOpSaga
         .On<ReplicaResumed>(message => message.OperationId, HandleAsync)
         .On<ReplicaCleaned>(message => message.OperationId, HandleAsync)
         .On<SourceReleased>(message => message.OperationId, HandleAsync)
+        .On<WinnerLost>(message => message.OperationId, HandleAsync)
+        .On<FenceOperation>(message => message.OperationId, HandleAsync)
         .On<OwnershipTransferred>(message => message.OperationId, HandleAsync)
         .On<SpecOpDeadline>(message => message.OperationId, HandleAsync)
         .On<ReplicaDeadline>(message => message.OperationId, HandleAsync)
@@ -40,7 +43,7 @@ public static class SpecOpSaga
     {
         SpecOpFacts facts = await FactsAsync(state, message, context.Work, cancellationToken);
         SpecOpDecision decision = SpecOpDecider.Decide(state, message, facts, context.Now);
-        context.Work.Append(EventStreams.OfOperation(state.OperationId), EventStreams.OperationType, decision.Events, DecidedFrom.Of(message, facts, context.Now));
+        context.Work.Append(EventStreams.OfOperation(state.OperationId), EventStreams.OperationType, decision.Events, () => DecidedFrom.Of(message, facts, context.Now));
         context.Work.Append(EventStreams.OfVm(facts.Ownership.VmId), EventStreams.VmType, decision.OwnershipEvents);
         foreach (Effect effect in decision.Effects)
         {
@@ -71,6 +74,13 @@ public static class SpecOpSaga
             }
         }
 
-        return new SpecOpFacts(ownership, unknown);
+        bool asksForOwner = state.Accepted is null && request?.Kind == OperationKind.PowerOn && ownership.OwnerHostId is not null;
+        return new SpecOpFacts(ownership, unknown, asksForOwner ? await SuspicionAsync(ownership.OwnerHostId!, work, cancellationToken) : null);
+    }
+
+    private static async Task<Reason?> SuspicionAsync(string hostId, UnitOfWork work, CancellationToken cancellationToken)
+    {
+        Loaded<HealthState> health = await work.LoadAsync(EventStreams.OfHealth(hostId), HealthState.Unknown(hostId), HealthState.Evolve, cancellationToken);
+        return health.State.Suspicion;
     }
 }

@@ -76,7 +76,7 @@ public static partial class SubmitOperation
         int status = refused.Reason.Code switch
         {
             "unknown-vm" => StatusCodes.Status404NotFound,
-            "operation-open" or "already-running" or "not-running" or "already-defined" => StatusCodes.Status409Conflict,
+            "operation-open" or "already-running" or "owner-unknown" or "not-running" or "already-defined" => StatusCodes.Status409Conflict,
             _ => StatusCodes.Status400BadRequest,
         };
         return Problem(status, refused.Field, refused.Reason);

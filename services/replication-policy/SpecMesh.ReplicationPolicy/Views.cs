@@ -30,7 +30,13 @@ internal static class Views
             [.. state.Replicas.Values.Select(Of)]);
     }
 
-    public static VmView Of(OwnershipView vm) => new(vm.VmId, vm.Vm, vm.OwnerHostId, vm.Epoch, vm.OpenOperationId);
+    /// <summary>A machine, and what is known of it: of one whose owner is silent nobody knows whether it runs.</summary>
+    public static VmView Of(OwnershipView vm, Reason? ownerSuspicion)
+    {
+        Reason? unknown = vm.Recovery is { } image ? new Reason("recovering", $"{vm.OwnerHostId} is confirmed dead; the machine is being recovered from {image.HostId}.") : ownerSuspicion;
+        MachineState state = vm.OwnerHostId is null ? MachineState.Off : unknown is null ? MachineState.Running : MachineState.Unknown;
+        return new VmView(vm.VmId, vm.Vm, vm.OwnerHostId, vm.Epoch, vm.OpenOperationId, state, vm.OwnerHostId is null ? null : unknown);
+    }
 
     private static ReplicaView Of(ReplicaState replica) =>
         new(replica.Replica, replica.HostId, replica.Phase.ToString(), replica.Outcome, replica.Reason, replica.Cleaned, replica.Counters);

@@ -45,7 +45,7 @@ internal sealed class AgentHost : IAsyncDisposable
     public async Task StartAgentAsync(Action<ScriptedOwnership>? line = null)
     {
         stop = new CancellationTokenSource();
-        Line = new ScriptedOwnership(mesh.Ownership);
+        Line = new ScriptedOwnership(mesh.Ownership, mesh.OwnedByAsync);
         line?.Invoke(Line);
         HostAgentOptions options = new()
         {
@@ -60,7 +60,7 @@ internal sealed class AgentHost : IAsyncDisposable
         };
         Agent = new Agent(options, NewHypervisor(), Line, mesh.Bus, TimeProvider.System, NullLogger<Agent>.Instance);
         await Recover.RunAsync(Agent, stop.Token).WaitAsync(AgentMesh.Patience);
-        reports = Agent.Reports.RunAsync(stop.Token);
+        reports = Task.WhenAll(Agent.Reports.RunAsync(stop.Token), Agent.Reconciler.RunAsync(stop.Token));
     }
 
     /// <summary>As if the process were killed: the agent says and appends nothing more, its journal's lock is free, and its listener is gone.</summary>

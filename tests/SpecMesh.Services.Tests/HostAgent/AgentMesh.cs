@@ -50,6 +50,18 @@ internal sealed class AgentMesh : IAsyncDisposable
         return host;
     }
 
+    /// <summary>Machines that the event streams give to the host.</summary>
+    public async Task<IReadOnlyList<string>> OwnedByAsync(string hostId)
+    {
+        OperationDirectory directory = new();
+        foreach (StoredEvent stored in (await service.Store.ReadAllAsync(0, 10_000, CancellationToken.None)).Events)
+        {
+            directory.Apply(stored);
+        }
+
+        return directory.OwnedBy(hostId);
+    }
+
     /// <summary>The next report of its kind that fits, from the first on.</summary>
     public Task<T> HearAsync<T>(Func<T, bool>? fits = null) => heard.HearAsync(fits ?? (_ => true));
 
@@ -69,6 +81,9 @@ internal sealed class AgentMesh : IAsyncDisposable
         OwnershipView view = await Ownership.ReadAsync(operation.VmId, CancellationToken.None);
         await service.RecordAsync((EventStreams.OfVm(operation.VmId), [.. OwnershipDecider.Close(view, operation.Id, outcome, "test", new Reason("test", "The test ends it."))]));
     }
+
+    /// <summary>Appends to a machine's event stream, as the operations' service would.</summary>
+    public Task RecordAsync(string vmId, params object[] events) => service.RecordAsync((EventStreams.OfVm(vmId), events));
 
     /// <summary>A machine that runs on a host, by a power-on of one replica.</summary>
     public async Task PowerOnAsync(string vmId, AgentHost host)

@@ -23,7 +23,8 @@ public sealed class HostAgentServiceTests : IAsyncLifetime
         service = await RunningService.StartAsync(mesh =>
         {
             mesh.Services.AddSingleton<Ownership>();
-            mesh.Services.AddSingleton<IOwnershipLog>(services => new ScriptedOwnership(services.GetRequiredService<Ownership>()));
+            mesh.Services.AddSingleton<IOwnershipLog>(services => new ScriptedOwnership(
+                services.GetRequiredService<Ownership>(), host => Task.FromResult(services.GetRequiredService<OperationDirectory>().OwnedBy(host))));
             mesh.AddHostAgent(Options("h1", allowFaults: true));
             mesh.AddHostAgent(Options("h2", allowFaults: false));
             mesh.Endpoint("probe", heard.Listen);
@@ -68,6 +69,18 @@ public sealed class HostAgentServiceTests : IAsyncLifetime
         Assert.Equal(GuestState.Running, agent.Owned("vm")!.State);
         Assert.Single(heard.All.OfType<ReplicaResumed>());
         Assert.DoesNotContain(heard.All, report => report is ReplicaCleaned cleaned && cleaned.OperationId == on.Id);
+    }
+
+    /// <summary>Seen in the crash matrix: a report that was lost with its queue was never made again.</summary>
+    [Fact]
+    public async Task a_winner_that_is_asked_says_again_that_it_runs()
+    {
+        Operation on = await OpenAsync("vm");
+        await SendAsync("h1", Start(on, "h1"));
+        ReplicaResumed first = await heard.HearAsync<ReplicaResumed>(resumed => resumed.OperationId == on.Id);
+        await SendAsync("h1", new ConfirmReplica(on.Id, 0, "vm", "h1"));
+        ReplicaResumed again = await heard.HearAsync<ReplicaResumed>(resumed => resumed.OperationId == on.Id && resumed.At > first.At);
+        Assert.Equal((0, "h1"), (again.Replica, again.HostId));
     }
 
     [Fact]

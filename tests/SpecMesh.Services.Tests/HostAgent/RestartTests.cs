@@ -122,13 +122,16 @@ public sealed class RestartTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task a_kept_image_is_ended_by_an_abort()
+    public async Task a_kept_image_that_is_aborted_says_that_it_is_there_and_goes_once_its_owner_goes_on()
     {
         (Operation move, TaskCompletionSource _) = await VotedAsync();
         await target.KillAgentAsync();
         await target.StartAgentAsync();
         Assert.NotNull(target.Agent.Target(move.Id, 0));
         target.Abort(move.Abort(0, target));
+        await AgentMesh.UntilAsync(() => Task.FromResult(mesh.Reports.OfType<ReplicaReady>().Count(ready => ready.OperationId == move.Id) == 2));
+        Assert.NotEmpty(await target.GuestsAsync());
+        source.Line.Mend();
 
         await mesh.HearAsync<ReplicaCleaned>(cleaned => cleaned.OperationId == move.Id);
         Assert.Empty(await target.GuestsAsync());
@@ -144,6 +147,7 @@ public sealed class RestartTests : IAsyncLifetime
         await target.KillAgentAsync();
         await target.StartAgentAsync();
         await mesh.CloseAsync(move, OperationOutcome.Failed);
+        source.Line.Mend();
 
         await mesh.HearAsync<ReplicaCleaned>(cleaned => cleaned.OperationId == move.Id);
         await EndedAsync(move, source);
@@ -165,13 +169,31 @@ public sealed class RestartTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task an_agent_that_stops_in_the_last_pages_lets_its_guest_run()
+    public async Task a_start_command_that_comes_again_after_a_restart_does_not_build_the_winner_once_more()
+    {
+        Operation on = await mesh.OpenAsync("vm-2", OperationKind.PowerOn);
+        target.Start(on.Start(0, target));
+        await mesh.HearAsync<ReplicaResumed>(resumed => resumed.OperationId == on.Id);
+        await mesh.CloseAsync(on, OperationOutcome.Succeeded);
+        await target.KillAgentAsync();
+        await target.StartAgentAsync();
+        target.Start(on.Start(0, target));
+
+        Assert.Null(target.Agent.Target(on.Id, 0));
+        Assert.Equal(GuestState.Running, Assert.Single(await target.GuestsAsync()).State);
+    }
+
+    [Fact]
+    public async Task an_agent_that_stops_in_the_last_pages_leaves_its_guest_for_the_next_one_which_refuses_first()
     {
         (Operation move, StuckTarget stuck) = await SuspendedAsync();
         await using StuckTarget _ = stuck;
         await source.StopAgentAsync();
-        Assert.Equal(GuestState.Running, Assert.Single(await source.GuestsAsync()).State);
+        Assert.Equal(GuestState.Suspended, Assert.Single(await source.GuestsAsync()).State);
         await source.StartAgentAsync();
+        Assert.Equal(GuestState.Running, source.Agent.Owned("vm")!.State);
+        OwnershipView view = await mesh.Ownership.ReadAsync("vm", default);
+        Assert.Equal(view.Version, view.VoidedVersion);
         await mesh.CloseAsync(move, OperationOutcome.Failed);
         await EndedAsync(move, source);
     }

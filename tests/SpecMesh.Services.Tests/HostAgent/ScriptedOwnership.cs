@@ -5,11 +5,11 @@ using SpecMesh.ReplicationPolicy;
 namespace SpecMesh.Services.Tests.HostAgent;
 
 /// <summary>The real ownership event streams behind a line that a test can break: before a call, or after it, when its answer is lost.</summary>
-internal sealed class ScriptedOwnership(Ownership real) : IOwnershipLog
+internal sealed class ScriptedOwnership(Ownership real, Func<string, Task<IReadOnlyList<string>>> ownedBy) : IOwnershipLog
 {
     private static readonly Func<string, CancellationToken, Task> Nothing = (_, _) => Task.CompletedTask;
 
-    /// <summary>Runs before each call, named <c>transfer</c>, <c>refuse</c> or <c>read</c>.</summary>
+    /// <summary>Runs before each call, named <c>transfer</c>, <c>refuse</c>, <c>release</c>, <c>owned</c> or <c>read</c>.</summary>
     public Func<string, CancellationToken, Task> Before { get; set; } = Nothing;
 
     /// <summary>Runs after each call, before its answer is given.</summary>
@@ -29,6 +29,12 @@ internal sealed class ScriptedOwnership(Ownership real) : IOwnershipLog
 
     public Task<OwnershipAnswer> RefuseAsync(string vmId, RefuseTransfer request, CancellationToken cancellationToken) =>
         CallAsync("refuse", () => real.RefuseAsync(vmId, request, cancellationToken), cancellationToken);
+
+    public Task<OwnershipAnswer> ReleaseAsync(string vmId, ReleaseOwnership request, CancellationToken cancellationToken) =>
+        CallAsync("release", () => real.ReleaseAsync(vmId, request, cancellationToken), cancellationToken);
+
+    public Task<IReadOnlyList<string>> OwnedByAsync(string hostId, CancellationToken cancellationToken) =>
+        CallAsync("owned", () => ownedBy(hostId), cancellationToken);
 
     public Task<OwnershipView> ReadAsync(string vmId, CancellationToken cancellationToken) => CallAsync("read", () => real.ReadAsync(vmId, cancellationToken), cancellationToken);
 

@@ -116,7 +116,7 @@ public class OwnershipTests(RunningPolicy policy) : IClassFixture<RunningPolicy>
 
         Assert.True(first.As<OwnershipAnswer>().Accepted && again.As<OwnershipAnswer>().Accepted);
         Assert.Equal((false, "vote-refused"), (late.As<OwnershipAnswer>().Accepted, late.As<OwnershipAnswer>().Reason?.Code));
-        Assert.Equal(new TransferRefused(vm, operation, "source", Given.Why), (await policy.Service.ReadAsync(EventStreams.OfVm(vm), 6))[5]);
+        Assert.Equal(new TransferRefused(vm, operation, "source", Given.Why, ByOwner: true), (await policy.Service.ReadAsync(EventStreams.OfVm(vm), 6))[5]);
         (_, TransferRefused told) = await policy.HearAsync<TransferRefused>(told => told.VmId == vm);
         Assert.Equal(operation, told.OperationId);
     }

@@ -67,9 +67,9 @@ public class ReadTests(RunningPolicy policy) : IClassFixture<RunningPolicy>
         Guid id = Guid.NewGuid();
         await policy.Service.RecordAsync(Given.MovingVm(vm, id), Given.RunningVm(neighbour));
 
-        Assert.Equal(new VmView(vm, Given.Vm, "source", Given.Epoch, id), (await policy.Http.GetAnswerAsync($"/v1/vms/{vm}")).As<VmView>());
+        Assert.Equal(new VmView(vm, Given.Vm, "source", Given.Epoch, id, MachineState.Running), (await policy.Http.GetAnswerAsync($"/v1/vms/{vm}")).As<VmView>());
         VmView[] list = await UntilAsync<VmView>("/v1/vms", list => list.Any(view => view.VmId == neighbour));
-        Assert.Equal(new VmView(neighbour, Given.Vm, "source", Given.Epoch, null), list.Single(view => view.VmId == neighbour));
+        Assert.Equal(new VmView(neighbour, Given.Vm, "source", Given.Epoch, null, MachineState.Running), list.Single(view => view.VmId == neighbour));
         Assert.Equal(list.Select(view => view.VmId).Order(StringComparer.Ordinal), list.Select(view => view.VmId));
     }
 

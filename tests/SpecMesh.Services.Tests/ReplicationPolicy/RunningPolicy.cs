@@ -95,7 +95,7 @@ public sealed class RunningPolicy : IAsyncLifetime
         {
             mesh.Endpoint(HostQueue.Of(host), agent => agent
                 .Receive<StartReplica>((message, _, _) => Note(host, message)).Receive<ConnectReplica>((message, _, _) => Note(host, message))
-                .Receive<AbortReplica>((message, _, _) => Note(host, message)).Receive<ReleaseSource>((message, _, _) => Note(host, message)));
+                .Receive<AbortReplica>((message, _, _) => Note(host, message)).Receive<CommitReplica>((message, _, _) => Note(host, message)).Receive<ReleaseSource>((message, _, _) => Note(host, message)));
         }
     }
 

@@ -165,7 +165,8 @@ public class ReservationTests
     {
         ReservationDeadline deadline = new("h2", Given.Operation(1));
 
-        PlacementDecision decision = ReservationDecider.Decide(Racing, deadline, Over, Given.LeaseUntil.AddMilliseconds(-1));
+        OperationFacts running = Given.Facts(1, Given.Accepted(1, "vm"), Given.Planned(1, (0, "h2")));
+        PlacementDecision decision = ReservationDecider.Decide(Racing, deadline, running, Given.LeaseUntil.AddMilliseconds(-1));
 
         Assert.Empty(decision.EventsByHost);
         Assert.Equal(new Effect(deadline, DueAt: Given.LeaseUntil), Assert.Single(decision.Effects));

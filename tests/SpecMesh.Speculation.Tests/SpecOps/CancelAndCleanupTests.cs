@@ -42,10 +42,6 @@ public sealed class CancelTests
     [Fact]
     public void a_cancel_in_any_other_state_changes_nothing()
     {
-        Scenario unknown = new();
-        unknown.Do(new CancelSpecOp(Id));
-        unknown.NothingHappened();
-
         Scenario refused = new();
         refused.Do(Migrate(99));
         refused.Do(new CancelSpecOp(Id));
@@ -84,6 +80,41 @@ public sealed class CleanupTests
         Assert.IsType<SpecOpSettled>(scenario.Last.Events[^1]);
         scenario.Do(new CleanupDeadline(Id, 3));
         Assert.Empty(scenario.Last.Effects);
+    }
+
+    /// <summary>Seen in the crash matrix: the operations' queue was deleted with the winner's only report in it, and the operation never settled.</summary>
+    [Fact]
+    public void the_winner_is_asked_until_somebody_has_heard_of_it()
+    {
+        Scenario scenario = Racing(hosts: ["b"]);
+        scenario.Do(scenario.Commit(0, "b"));
+        Assert.Empty(scenario.Sent<ConfirmReplica>());
+        scenario.Do(new SourceReleased(Id, "a", true, 1, [], []));
+        for (int attempt = 1; attempt <= 2; attempt++)
+        {
+            scenario.Do(new CleanupDeadline(Id, attempt));
+            Assert.Equal(("b", 0), scenario.Sent<ConfirmReplica>().Select(confirm => (confirm.HostId, confirm.Replica)).Single());
+        }
+
+        scenario.Do(new ReplicaResumed(Id, 0, "b", Start));
+        Assert.IsType<SpecOpSettled>(scenario.Last.Events[^1]);
+        scenario.Do(new CleanupDeadline(Id, 3));
+        Assert.Empty(scenario.Last.Effects);
+    }
+
+    [Fact]
+    public void a_winner_that_nobody_is_left_to_speak_for_is_waited_for_only_as_long_as_the_machine_is_its_own()
+    {
+        Scenario scenario = Racing(hosts: ["b"]);
+        scenario.Do(scenario.Commit(0, "b"));
+        scenario.Do(new SourceReleased(Id, "a", true, 1, [], []));
+        scenario.Do(new CleanupDeadline(Id, 1));
+        scenario.NothingHappened();
+
+        scenario.Append([new OwnershipReleased(Vm, "b", 2, Why)]);
+        scenario.Do(new CleanupDeadline(Id, 2));
+        Assert.Equal((0, "b"), (scenario.TheOne<WinnerLost>().Replica, scenario.TheOne<WinnerLost>().HostId));
+        Assert.Equal(SpecOpPhase.Settled, scenario.State.Phase);
     }
 
     [Fact]

@@ -127,7 +127,7 @@ public sealed class LateMessageTests
     public void messages_for_an_operation_that_never_was_change_nothing_but_a_reservation_is_given_back()
     {
         Scenario scenario = new();
-        foreach (object message in Reports.Skip(2))
+        foreach (object message in Reports.Skip(2).Where(report => report is not CancelSpecOp))
         {
             scenario.Do(message);
             scenario.NothingHappened();
@@ -137,6 +137,18 @@ public sealed class LateMessageTests
         scenario.Do(Reports[1]);
         scenario.NothingHappened();
         Assert.Equal(["b", "c"], Assert.Single(scenario.Sent<ReleaseTargets>()).HostIds);
+    }
+
+    [Fact]
+    public void a_cancel_that_overtakes_its_request_ends_it_before_it_begins()
+    {
+        Scenario scenario = new();
+        scenario.Do(new CancelSpecOp(Id));
+        scenario.Do(new CancelSpecOp(Id));
+        Assert.Single(scenario.Recorded);
+        scenario.Do(Reports[0]);
+        Assert.Equal("cancelled", scenario.State.Refused?.Reason.Code);
+        Assert.Equal(SpecOpPhase.Refused, scenario.State.Phase);
     }
 
     [Fact]

@@ -9,7 +9,6 @@ public enum Mutation
     AppendWithoutExpectedVersion,
     SourceDestroysEarly,
     SourceVotesTwice,
-    VoteIsNotJournaled,
     SourceBelievesAnyRefusalAnswer,
 }
 

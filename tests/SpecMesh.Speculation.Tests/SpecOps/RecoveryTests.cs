@@ -9,16 +9,16 @@ public sealed class RecoveryTests
 {
     private static readonly OwnershipView Open = Running("a") with { Version = 5, OpenOperationId = Id };
     private static readonly JournaledVote Vote = new(Id, 0, "b", 1, 5, 0, "d");
-    private static readonly (int, string) Image = (3, "d");
+    private static readonly (int, string, long) Image = (3, "d", 5);
 
     [Theory]
     [InlineData(GuestState.Running, false, RecoveryAction.Adopt)]
     [InlineData(GuestState.Running, true, RecoveryAction.Adopt)]
-    [InlineData(GuestState.Suspended, false, RecoveryAction.Resume)]
+    [InlineData(GuestState.Suspended, false, RecoveryAction.RefuseFirst)]
     [InlineData(GuestState.Suspended, true, RecoveryAction.RefuseFirst)]
     [InlineData(GuestState.Paused, false, RecoveryAction.Resume)]
     [InlineData(GuestState.Paused, true, RecoveryAction.RefuseFirst)]
-    public void the_owners_guest_runs_on_unless_a_vote_is_out(GuestState guest, bool voted, RecoveryAction expected)
+    public void the_owners_guest_runs_on_unless_it_stood_still_for_a_migration(GuestState guest, bool voted, RecoveryAction expected)
     {
         JournaledVote? vote = voted ? Vote : null;
         Assert.Equal(expected, Decide(guest, null, vote, Open));
@@ -28,10 +28,35 @@ public sealed class RecoveryTests
     }
 
     [Fact]
-    public void a_vote_that_the_event_stream_has_overtaken_binds_nobody()
+    public void a_guest_that_stood_still_goes_on_after_a_refusal_of_its_own_agent_and_not_after_another()
     {
-        Assert.Equal(RecoveryAction.Resume, Decide(GuestState.Suspended, null, Vote, Open with { Version = 6 }));
-        Assert.Equal(RecoveryAction.Resume, Decide(GuestState.Suspended, null, Vote, Open with { Version = 7, OpenOperationId = null }));
+        FoundGuest found = new(Vm, "a", GuestState.Suspended, null, 0, Vote);
+        OwnershipView cancelled = Open with { Version = 7, OpenOperationId = null };
+        Assert.Equal(RecoveryAction.RefuseFirst, Recovery.Decide(found, cancelled).Action);
+        Assert.Equal(RecoveryAction.RefuseFirst, Recovery.Decide(found with { RefusedAt = 7 }, cancelled with { VoidedVersion = 7 }).Action);
+        Assert.Equal(RecoveryAction.Resume, Recovery.Decide(found with { RefusedAt = 7 }, cancelled with { Version = 8, VoidedVersion = 8 }).Action);
+    }
+
+    [Fact]
+    public void a_complete_image_is_kept_until_it_is_void_and_a_guest_from_after_the_databases_end_is_kept()
+    {
+        FoundGuest shell = new(Vm, "b", GuestState.Paused, (Id, 0), 1, null, ImageVersion: 5);
+        OwnershipView closed = Open with { Version = 7, OpenOperationId = null };
+        Assert.Equal(RecoveryAction.Keep, Recovery.Decide(shell, closed).Action);
+        Assert.Equal(RecoveryAction.Destroy, Recovery.Decide(shell, closed with { Version = 8, VoidedVersion = 8 }).Action);
+        Assert.Equal(RecoveryAction.Destroy, Recovery.Decide(shell, closed with { Epoch = 2, OwnerHostId = "c" }).Action);
+        Assert.Equal(RecoveryAction.Destroy, Recovery.Decide(shell with { ImageVersion = null }, closed).Action);
+        Assert.Equal(RecoveryAction.Keep, Recovery.Decide(shell with { ShellEpoch = 2, State = GuestState.Running }, closed).Action);
+        Assert.Equal(RecoveryAction.Keep, Recovery.Decide(new FoundGuest(Vm, "a", GuestState.Suspended, null, 0, Vote), Open with { Version = 4 }).Action);
+    }
+
+    [Fact]
+    public void a_fenced_host_that_lives_touches_nothing_until_the_recovery_is_over()
+    {
+        OwnershipView recovering = Open with { Version = 8, Recovery = new HeldImage(Id, 0, "b", 5, 0) };
+        FoundGuest found = new(Vm, "a", GuestState.Suspended, null, 0, null);
+        Assert.Equal(RecoveryAction.Keep, Recovery.Decide(found, recovering).Action);
+        Assert.Equal(RecoveryAction.Destroy, Recovery.Decide(found, recovering with { Version = 9, Epoch = 2, OwnerHostId = "b", Recovery = null }).Action);
     }
 
     [Theory]
@@ -115,6 +140,6 @@ public sealed class RecoveryTests
     private static RecoveryAction Decide(GuestState guest, (Guid, int)? shell, JournaledVote? vote, OwnershipView view) =>
         Recovery.Decide(new FoundGuest(Vm, "a", guest, shell, 1, vote), view).Action;
 
-    private static (TargetState State, IReadOnlyList<TargetEffect> Effects) Recovered(OperationKind kind, RecoveryAction action, (int, string)? image) =>
+    private static (TargetState State, IReadOnlyList<TargetEffect> Effects) Recovered(OperationKind kind, RecoveryAction action, (int, string, long)? image) =>
         TargetProtocol.Recovered(new StartReplica(Id, 0, 1, kind, Vm, "b", "a", Definition, 5, new CostLimits(60)), action, Why, image, Start);
 }

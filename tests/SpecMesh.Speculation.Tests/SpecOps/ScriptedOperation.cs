@@ -107,7 +107,7 @@ internal sealed class ScriptedOperation
         {
             "start" => new TargetInput.Start(),
             "built" => new TargetInput.ShellBuilt(target.Command.SourceHostId is null ? null : "127.0.0.1:7000", "d"),
-            "image" => new TargetInput.ImageComplete(source!.Incarnation, "d"),
+            "image" => new TargetInput.ImageComplete(source!.Incarnation, "d", source.OwnershipVersion),
             "voided" => new TargetInput.ImageVoided(),
             "vote" => new TargetInput.VoteReceived(Number(words[3]), target.Incarnation, Epoch),
             "commit" => new TargetInput.CommitAnswered(Append(OwnershipDecider.Transfer(

@@ -227,6 +227,7 @@ public sealed class SimulatedMesh
             case AbortReplica abort: TargetOf(abort.Replica, abort.HostId).Receive(abort); break;
             case ConnectReplica connect: Source.Receive(connect); break;
             case ReleaseSource release: Source.Receive(release); break;
+            case ConfirmReplica confirm: TargetOf(confirm.Replica, confirm.HostId).Receive(confirm); break;
             case SelectTargets select: Place(select); break;
             case ReleaseTargets release: release.HostIds.ToList().ForEach(host => Reservations.Remove(host)); break;
             case SpecOpSettled when Operation.Completed?.WinnerHostId is { } winner: Reservations.Remove(winner); break;
@@ -278,6 +279,11 @@ public sealed class SimulatedMesh
 
     private void CheckEnd()
     {
+        if (Operation is { Phase: SpecOpPhase.Refused, IsCancelRequested: true })
+        {
+            return;
+        }
+
         if (Operation.Phase != SpecOpPhase.Settled)
         {
             Violated($"R7: the operation has not settled but is {Operation.Phase}");

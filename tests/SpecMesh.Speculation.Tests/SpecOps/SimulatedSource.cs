@@ -99,7 +99,7 @@ public sealed class SimulatedSource
             case SourceEffect.OpenStream open: Open(open.Command.Replica); break;
             case SourceEffect.RunRound run: RunRound(run.Replica); break;
             case SourceEffect.SuspendGuest: Soon(Suspend); break;
-            case SourceEffect.FinishReplica finish: streams[finish.Replica].ToTarget(new TargetInput.ImageComplete(finish.Incarnation, Image)); break;
+            case SourceEffect.FinishReplica finish: streams[finish.Replica].ToTarget(new TargetInput.ImageComplete(finish.Incarnation, Image, finish.OwnershipVersion)); break;
             case SourceEffect.JournalVote vote: Journal(vote); break;
             case SourceEffect.SendVote vote: Vote(vote); break;
             case SourceEffect.AppendRefusal refusal: Refuse(refusal); break;
@@ -173,8 +173,7 @@ public sealed class SimulatedSource
                 mesh.Violated($"the source voted twice at version {vote.OwnershipVersion}");
             }
 
-            bool kept = mesh.Mutation != Mutation.VoteIsNotJournaled;
-            journal = kept ? new JournaledVote(mesh.Id, vote.Replica, vote.TargetHostId, state!.Epoch, vote.OwnershipVersion, vote.Incarnation, vote.Digest) : null;
+            journal = new JournaledVote(mesh.Id, vote.Replica, vote.TargetHostId, state!.Epoch, vote.OwnershipVersion, vote.Incarnation, vote.Digest);
             Hear(new SourceInput.VoteJournaled());
         });
     }
@@ -255,32 +254,36 @@ public sealed class SimulatedSource
         mesh.After(TimeSpan.FromMilliseconds(mesh.Random.Uniform(100, 3000)), Recover);
     }
 
-    private void Recover() => Read(
-        view =>
-        {
-            if (Guest is not { } guest)
-            {
-                recovering = false;
-                return;
-            }
+    private void Recover() => Read(view => Recovered(view, refusedAt: null), () => mesh.After(TimeSpan.FromMilliseconds(300), Recover));
 
-            (RecoveryAction action, Reason reason) = Recovery.Decide(new FoundGuest(SimulatedMesh.Vm, SimulatedMesh.SourceHost, guest, null, 0, journal), view);
-            mesh.Note($"source recovers: {action} ({reason.Code})");
-            switch (action)
-            {
-                case RecoveryAction.Resume: Resume(); break;
-                case RecoveryAction.Destroy: Destroy(); break;
-                case RecoveryAction.RefuseFirst: RefuseAndRecover(); return;
-            }
-
-            recovering = false;
-        },
-        () => mesh.After(TimeSpan.FromMilliseconds(300), Recover));
-
-    private void RefuseAndRecover()
+    private void Recovered(OwnershipView view, long? refusedAt)
     {
-        RefuseTransfer request = new(mesh.Id, SimulatedMesh.SourceHost, journal!.Epoch, journal.OwnershipVersion, new Reason("crashed", "The source starts again."));
-        mesh.Call(view => OwnershipDecider.Refuse(view, request), _ => Recover(), () => mesh.After(TimeSpan.FromMilliseconds(300), Recover));
+        if (Guest is not { } guest)
+        {
+            recovering = false;
+            return;
+        }
+
+        FoundGuest found = new(SimulatedMesh.Vm, SimulatedMesh.SourceHost, guest, null, 0, journal, RefusedAt: refusedAt);
+        (RecoveryAction action, Reason reason) = Recovery.Decide(found, view);
+        mesh.Note($"source recovers: {action} ({reason.Code})");
+        switch (action)
+        {
+            case RecoveryAction.Resume: Resume(); break;
+            case RecoveryAction.Destroy: Destroy(); break;
+            case RecoveryAction.RefuseFirst: RefuseAndRecover(view); return;
+        }
+
+        recovering = false;
+    }
+
+    private void RefuseAndRecover(OwnershipView read)
+    {
+        RefuseTransfer request = new(mesh.Id, SimulatedMesh.SourceHost, read.Epoch, read.Version, new Reason("crashed", "The source starts again."));
+        mesh.Call(
+            view => OwnershipDecider.Refuse(view, request),
+            answer => Recovered(answer.View, answer.Accepted ? read.Version : null),
+            () => mesh.After(TimeSpan.FromMilliseconds(300), Recover));
     }
 
     private void Soon(Action action)

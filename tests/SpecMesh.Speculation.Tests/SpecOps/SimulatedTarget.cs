@@ -8,7 +8,7 @@ public sealed class SimulatedTarget(SimulatedMesh mesh, int replica, string host
 {
     private StartReplica? command;
     private TargetState? state;
-    private (int Incarnation, string Digest)? complete;
+    private (int Incarnation, string Digest, long OwnershipVersion)? complete;
     private bool recovering;
     private bool gone;
     private int life;
@@ -57,6 +57,14 @@ public sealed class SimulatedTarget(SimulatedMesh mesh, int replica, string host
         }
     }
 
+    public void Receive(ConfirmReplica confirm)
+    {
+        if (!recovering && Shell == GuestState.Running)
+        {
+            mesh.ToService(new ReplicaResumed(confirm.OperationId, confirm.Replica, Host, mesh.Now));
+        }
+    }
+
     public void Hear(TargetInput input)
     {
         if (state is null || recovering)
@@ -69,7 +77,7 @@ public sealed class SimulatedTarget(SimulatedMesh mesh, int replica, string host
         mesh.Note($"target {replica} on {Host} <- {input} => {state.Phase} | {string.Join(", ", effects)}");
         if (state.Phase == TargetPhase.Ready && input is TargetInput.ImageComplete image)
         {
-            complete = (image.Incarnation, image.Digest);
+            complete = (image.Incarnation, image.Digest, image.OwnershipVersion);
             mesh.Source.StreamTo(replica)?.ToSource(new SourceInput.ReadyReceived(replica, image.Incarnation, image.Digest));
         }
 
@@ -123,7 +131,7 @@ public sealed class SimulatedTarget(SimulatedMesh mesh, int replica, string host
         }
 
         Shell = GuestState.Paused;
-        complete = command!.Kind == OperationKind.PowerOn ? (0, "built") : null;
+        complete = command!.Kind == OperationKind.PowerOn ? (0, "built", 0) : null;
         Hear(new TargetInput.ShellBuilt(command!.Kind == OperationKind.PowerOn ? null : "127.0.0.1:7000", "built"));
     }
 
@@ -194,7 +202,7 @@ public sealed class SimulatedTarget(SimulatedMesh mesh, int replica, string host
             return;
         }
 
-        (RecoveryAction action, Reason reason) = Recovery.Decide(new FoundGuest(SimulatedMesh.Vm, Host, shell, (mesh.Id, replica), command!.Epoch, null), view);
+        (RecoveryAction action, Reason reason) = Recovery.Decide(new FoundGuest(SimulatedMesh.Vm, Host, shell, (mesh.Id, replica), command!.Epoch, null, complete?.OwnershipVersion), view);
         mesh.Note($"target {replica} on {Host} recovers: {action} ({reason.Code})");
         (state, IReadOnlyList<TargetEffect> effects) = TargetProtocol.Recovered(command!, action, reason, complete, mesh.Now);
         Tick(life);

@@ -17,7 +17,7 @@ public sealed class SourceProtocolTests : SourceSteps
         Step(Ended(0, pending: 0));
         Assert.IsType<SourceEffect.SuspendGuest>(Effects[^1]);
         Step(new SourceInput.GuestSuspended());
-        Assert.Equal(new SourceEffect.FinishReplica(0, 0), Assert.Single(Effects));
+        Assert.Equal(new SourceEffect.FinishReplica(0, 0, 5), Assert.Single(Effects));
         Step(new SourceInput.ReadyReceived(0, 0, "d"));
         Assert.Equal(new SourceEffect.JournalVote(0, "host-0", 5, 0, "d"), Assert.Single(Effects));
         Step(new SourceInput.VoteJournaled());
@@ -28,8 +28,8 @@ public sealed class SourceProtocolTests : SourceSteps
     public void the_guest_is_not_suspended_before_the_event_stream_has_confirmed_the_operation()
     {
         Step(new SourceInput.Join(Connect(0)));
-        Assert.Contains(new SourceEffect.ReadOwnership(), Effects);
         Step(new SourceInput.StreamOpened(0));
+        Assert.Contains(new SourceEffect.ReadOwnership(), Effects);
         Step(Ended(0, pending: 0));
         Assert.Equal(SourcePhase.Copying, State.Phase);
         Tick();
@@ -62,14 +62,96 @@ public sealed class SourceProtocolTests : SourceSteps
     }
 
     [Fact]
-    public void before_the_vote_the_guest_resumes_at_once_as_a_new_incarnation()
+    public void before_the_last_pages_the_guest_resumes_at_once_as_a_new_incarnation()
     {
-        Finishing();
+        Copying(0, 1);
+        Step(Ended(0, pending: 0));
         Step(new SourceInput.StreamFailed(0, Why, ReplicaCounters.None));
+        Step(new SourceInput.GuestSuspended());
         Assert.Equal((SourcePhase.Resuming, 1), (State.Phase, State.Incarnation));
         Assert.Contains(new SourceEffect.ResumeGuest(1), Effects);
         Step(new SourceInput.GuestResumed());
         Assert.Equal(SourcePhase.Copying, State.Phase);
+    }
+
+    [Fact]
+    public void once_last_pages_were_sent_the_guest_resumes_only_after_the_refusal_that_makes_their_image_void()
+    {
+        Finishing();
+        Step(new SourceInput.StreamFailed(0, Why, ReplicaCounters.None));
+        Assert.Equal((SourcePhase.Refusing, 0), (State.Phase, State.Incarnation));
+        Assert.DoesNotContain(Effects, effect => effect is SourceEffect.ResumeGuest);
+        Assert.Equal(5, Assert.Single(Effects.OfType<SourceEffect.AppendRefusal>()).OwnershipVersion);
+        Step(new SourceInput.OwnershipObserved(Closed));
+        Assert.Equal(SourcePhase.Refusing, State.Phase);
+        Step(new SourceInput.RefusalAnswered(new OwnershipAnswer(true, Closed with { Version = 8, VoidedVersion = 8 }, null)));
+        Assert.Equal((SourcePhase.Resuming, 1), (State.Phase, State.Incarnation));
+        Step(new SourceInput.GuestResumed());
+        Assert.Equal(SourcePhase.Released, State.Phase);
+    }
+
+    [Fact]
+    public void a_source_that_was_taken_for_dead_waits_for_the_end_of_the_recovery()
+    {
+        Refusing();
+        OwnershipView recovering = Open with { Version = 8, Recovery = new HeldImage(Id, 0, "host-0", 5, 0) };
+        Step(new SourceInput.RefusalAnswered(new OwnershipAnswer(false, recovering, new Reason("recovering", "It is being recovered."))));
+        Assert.Equal(SourcePhase.Refusing, State.Phase);
+        Tick();
+        Assert.IsType<SourceEffect.AppendRefusal>(Assert.Single(Effects));
+        Step(new SourceInput.OwnershipObserved(Won("host-0") with { Version = 9 }));
+        Assert.Equal(SourcePhase.Destroying, State.Phase);
+    }
+
+    [Fact]
+    public void the_version_of_an_image_is_read_once_a_migration_stream_is_open_and_not_before()
+    {
+        Step(new SourceInput.Join(Connect(0)));
+        Assert.DoesNotContain(Effects, effect => effect is SourceEffect.ReadOwnership);
+        Step(new SourceInput.OwnershipObserved(Open));
+        Assert.False(State.Confirmed);
+        Step(new SourceInput.StreamOpened(0));
+        Assert.Contains(Effects, effect => effect is SourceEffect.ReadOwnership);
+        Step(new SourceInput.OwnershipObserved(Open with { Version = 7 }));
+        Assert.Equal((true, 7L), (State.Confirmed, State.OwnershipVersion));
+    }
+
+    [Fact]
+    public void a_source_whose_streams_never_opened_finds_out_by_itself_that_its_operation_is_over()
+    {
+        Step(new SourceInput.Join(Connect(0)));
+        Step(new SourceInput.StreamFailed(0, Why, ReplicaCounters.None));
+        Tick();
+        Assert.IsType<SourceEffect.ReadOwnership>(Assert.Single(Effects));
+        Step(new SourceInput.OwnershipObserved(Closed));
+        Assert.Equal(SourcePhase.Released, State.Phase);
+    }
+
+    [Fact]
+    public void an_answer_that_was_asked_for_before_the_migration_stream_was_open_confirms_nothing()
+    {
+        Step(new SourceInput.Join(Connect(0)));
+        Step(new SourceInput.StreamFailed(0, Why, ReplicaCounters.None));
+        Tick();
+        Step(new SourceInput.Join(Connect(1)));
+        Step(new SourceInput.StreamOpened(1));
+        Step(new SourceInput.OwnershipObserved(Open));
+        Assert.False(State.Confirmed);
+        Tick();
+        Assert.Equal(new SourceEffect.ReadOwnership(), Assert.Single(Effects));
+        Step(new SourceInput.OwnershipObserved(Open with { Version = 7 }));
+        Assert.Equal((true, 7L), (State.Confirmed, State.OwnershipVersion));
+    }
+
+    [Fact]
+    public void a_guest_that_dies_after_its_last_pages_may_still_be_saved_by_the_candidate()
+    {
+        Finishing();
+        Step(new SourceInput.GuestLost("gone"));
+        Assert.Equal((SourcePhase.Finishing, false, true), (State.Phase, State.Replicas[0].Ended, State.Replicas[1].Ended));
+        Step(new SourceInput.ReadyReceived(0, 0, "d"));
+        Step(new SourceInput.VoteJournaled());
+        Assert.Contains(Effects, effect => effect is SourceEffect.SendVote);
     }
 
     [Fact]
@@ -79,6 +161,7 @@ public sealed class SourceProtocolTests : SourceSteps
         Step(Ended(1, pending: 0));
         Assert.DoesNotContain(Effects, effect => effect is SourceEffect.RunRound or SourceEffect.SuspendGuest);
         Step(new SourceInput.StreamFailed(0, Why, ReplicaCounters.None));
+        Refused();
         Step(new SourceInput.GuestResumed());
         Assert.Equal(new SourceEffect.RunRound(1), Assert.Single(Effects));
     }
@@ -92,7 +175,7 @@ public sealed class SourceProtocolTests : SourceSteps
         Assert.Equal(SourcePhase.Finishing, State.Phase);
         Now += TimeSpan.FromMilliseconds(1);
         Tick();
-        Assert.Equal(SourcePhase.Resuming, State.Phase);
+        Assert.Equal(SourcePhase.Refusing, State.Phase);
     }
 
     [Fact]
@@ -193,7 +276,9 @@ public sealed class SourceProtocolTests : SourceSteps
     {
         Voted();
         Step(new SourceInput.OwnershipObserved(Open with { Version = 6 }));
-        Assert.Equal((SourcePhase.Resuming, 6L), (State.Phase, State.OwnershipVersion));
+        Assert.Equal(SourcePhase.Refusing, State.Phase);
+        Step(new SourceInput.RefusalAnswered(new OwnershipAnswer(true, Open with { Version = 7, VoidedVersion = 7 }, null)));
+        Assert.Equal((SourcePhase.Resuming, 7L), (State.Phase, State.OwnershipVersion));
         Step(new SourceInput.GuestResumed());
         Step(new SourceInput.OwnershipObserved(Open with { Version = 8 }));
         Assert.Equal(8, State.OwnershipVersion);
@@ -268,6 +353,7 @@ public sealed class SourceProtocolTests : SourceSteps
         Finishing();
         Now += TimeSpan.FromMilliseconds(40);
         Step(new SourceInput.StreamFailed(0, Why, ReplicaCounters.None));
+        Refused();
         Step(new SourceInput.GuestResumed());
         Step(Ended(1, pending: 0));
         Now += TimeSpan.FromMilliseconds(30);

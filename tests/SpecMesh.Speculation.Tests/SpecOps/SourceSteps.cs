@@ -57,6 +57,9 @@ public abstract class SourceSteps
         Step(new SourceInput.StreamFailed(0, Why, ReplicaCounters.None));
     }
 
+    /// <summary>The source's own refusal is durable, with nothing else in between.</summary>
+    protected void Refused() => Step(new SourceInput.RefusalAnswered(new OwnershipAnswer(true, Open with { Version = 6, VoidedVersion = 6 }, null)));
+
     protected void Tick() => Step(new SourceInput.Tick(NoCounters));
 
     protected void Step(SourceInput input) => (State, Effects) = SourceProtocol.Step(State, input, SourceLimits.Default, Now);

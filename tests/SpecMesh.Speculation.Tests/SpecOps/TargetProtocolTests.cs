@@ -40,10 +40,68 @@ public sealed class TargetProtocolTests
     }
 
     [Fact]
-    public void a_refused_commit_destroys_the_shell_and_says_so()
+    public void an_image_whose_commit_was_refused_is_kept_until_the_owner_itself_has_refused()
     {
         Committing();
-        Step(new TargetInput.CommitAnswered(new OwnershipAnswer(false, Open with { Version = 6 }, new Reason("vote-refused", "Too late."))));
+        Step(new TargetInput.CommitAnswered(new OwnershipAnswer(false, Open with { Version = 7, OpenOperationId = null }, new Reason("operation-over", "Cancelled."))));
+        Assert.Equal(TargetPhase.Ready, state.Phase);
+        Assert.Contains(effects, effect => effect is TargetEffect.TellSource { Resumed: false });
+        Step(new TargetInput.Tick());
+        Assert.IsType<TargetEffect.ReadOwnership>(Assert.Single(effects));
+        Step(new TargetInput.OwnershipObserved(Open with { Version = 7, OpenOperationId = null }));
+        Assert.Equal(TargetPhase.Ready, state.Phase);
+        Step(new TargetInput.OwnershipObserved(Open with { Version = 8, OpenOperationId = null, VoidedVersion = 8 }));
+        Assert.Equal(TargetPhase.Destroying, state.Phase);
+    }
+
+    [Fact]
+    public void a_complete_image_is_committed_in_a_dead_sources_place_at_the_version_that_is_granted()
+    {
+        Ready();
+        Step(Abort(1));
+        Assert.Equal(TargetPhase.Ready, state.Phase);
+        Assert.Equal(5, Assert.IsType<ReplicaReady>(effects.OfType<TargetEffect.Report>().Single().Message).OwnershipVersion);
+        Step(new TargetInput.CommitGranted(new CommitReplica(Id, 0, 0, Vm, "b", 8, 0)));
+        Step(new TargetInput.CommitGranted(new CommitReplica(Id, 0, 1, Vm, "b", 8, 1)));
+        Assert.Equal(TargetPhase.Ready, state.Phase);
+        Step(new TargetInput.CommitGranted(new CommitReplica(Id, 0, 1, Vm, "b", 8, 0)));
+        Assert.Equal(8, Assert.IsType<TargetEffect.AppendTransfer>(Assert.Single(effects)).Request.ExpectedVersion);
+    }
+
+    [Fact]
+    public void a_guest_that_dies_while_its_commit_is_under_way_is_given_up_whatever_became_of_the_commit()
+    {
+        Committing();
+        Step(new TargetInput.GuestLost(Why));
+        Assert.IsType<TargetEffect.ReadOwnership>(Assert.Single(effects));
+        Step(new TargetInput.Tick());
+        Assert.DoesNotContain(effects, effect => effect is TargetEffect.AppendTransfer);
+        TargetState before = state;
+        Step(new TargetInput.OwnershipObserved(Ours));
+        Assert.Equal(TargetPhase.Destroying, state.Phase);
+        Assert.IsType<WinnerLost>(effects.OfType<TargetEffect.Report>().Single().Message);
+        Assert.DoesNotContain(effects, effect => effect is TargetEffect.StartGuest);
+
+        state = before;
+        Step(new TargetInput.OwnershipObserved(Open with { Version = 6, VoidedVersion = 6 }));
+        Assert.Equal(TargetPhase.Destroying, state.Phase);
+        Assert.DoesNotContain(effects, effect => effect is TargetEffect.Report { Message: WinnerLost });
+    }
+
+    [Fact]
+    public void a_shell_that_is_built_again_after_its_replica_has_won_and_ended_is_destroyed()
+    {
+        Receiving();
+        Step(new TargetInput.OwnershipObserved(Ours));
+        Assert.Equal(TargetPhase.Destroying, state.Phase);
+        Assert.IsType<TargetEffect.DestroyShell>(Assert.Single(effects));
+    }
+
+    [Fact]
+    public void a_refused_commit_of_a_void_image_destroys_the_shell_and_says_so()
+    {
+        Committing();
+        Step(new TargetInput.CommitAnswered(new OwnershipAnswer(false, Open with { Version = 6, VoidedVersion = 6 }, new Reason("vote-refused", "Too late."))));
         Assert.Equal(TargetPhase.Destroying, state.Phase);
         Assert.DoesNotContain(effects, effect => effect is TargetEffect.StartGuest);
         Assert.Contains(effects, effect => effect is TargetEffect.TellSource { Resumed: false });
@@ -182,9 +240,9 @@ public sealed class TargetProtocolTests
     {
         Ready();
         Step(Abort(0));
-        Assert.Equal(TargetPhase.Ready, state.Phase);
+        Assert.Empty(effects);
         Step(Abort(1));
-        Assert.Equal(TargetPhase.Destroying, state.Phase);
+        Assert.IsType<TargetEffect.ReadOwnership>(effects[^1]);
     }
 
     [Fact]
@@ -197,7 +255,7 @@ public sealed class TargetProtocolTests
         Assert.Equal(new TargetEffect.StartGuest(), Assert.Single(effects));
 
         state = new TargetState(Command);
-        Ready();
+        Receiving();
         Step(Abort(1));
         Step(new TargetInput.GuestStartFailed("busy"));
         Step(new TargetInput.Tick());
@@ -224,7 +282,7 @@ public sealed class TargetProtocolTests
     private void Ready()
     {
         Receiving();
-        Step(new TargetInput.ImageComplete(0, "d"));
+        Step(new TargetInput.ImageComplete(0, "d", 5));
     }
 
     private void Committing()

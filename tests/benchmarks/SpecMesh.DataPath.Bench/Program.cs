@@ -51,7 +51,7 @@ async Task RaceAsync(int replicas)
     owner.BeginSuspend(0);
     owner.FinalHarvest(0);
     long suspended = Stopwatch.GetTimestamp();
-    await Task.WhenAll(senders.Select(sender => sender.FinishAsync(0, default)));
+    await Task.WhenAll(senders.Select(sender => sender.FinishAsync(0, 1, default)));
     double finishMs = Stopwatch.GetElapsedTime(suspended).TotalMilliseconds;
     bool equal = shells.TrueForAll(shell => guest.Bytes.SequenceEqual(shell.Bytes));
     double gibibytes = mebibytes / 1024.0 * replicas;

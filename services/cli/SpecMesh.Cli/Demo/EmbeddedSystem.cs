@@ -66,7 +66,7 @@ internal static class EmbeddedSystem
 }
 
 /// <summary>The ownership event streams, called within the process.</summary>
-internal sealed class InProcessOwnershipLog(Ownership ownership) : IOwnershipLog
+internal sealed class InProcessOwnershipLog(Ownership ownership, OperationDirectory directory) : IOwnershipLog
 {
     public Task<OwnershipAnswer> TransferAsync(string vmId, TransferOwnership request, CancellationToken cancellationToken) =>
         ownership.TransferAsync(vmId, request, cancellationToken);
@@ -74,7 +74,12 @@ internal sealed class InProcessOwnershipLog(Ownership ownership) : IOwnershipLog
     public Task<OwnershipAnswer> RefuseAsync(string vmId, RefuseTransfer request, CancellationToken cancellationToken) =>
         ownership.RefuseAsync(vmId, request, cancellationToken);
 
+    public Task<OwnershipAnswer> ReleaseAsync(string vmId, ReleaseOwnership request, CancellationToken cancellationToken) =>
+        ownership.ReleaseAsync(vmId, request, cancellationToken);
+
     public Task<OwnershipView> ReadAsync(string vmId, CancellationToken cancellationToken) => ownership.ReadAsync(vmId, cancellationToken);
+
+    public Task<IReadOnlyList<string>> OwnedByAsync(string hostId, CancellationToken cancellationToken) => Task.FromResult(directory.OwnedBy(hostId));
 }
 
 /// <summary>What both systems of the demonstration share.</summary>

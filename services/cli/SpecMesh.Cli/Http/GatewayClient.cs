@@ -56,6 +56,30 @@ public sealed class GatewayClient : IDisposable
         return await SendAsync(message, cancellationToken);
     }
 
+    /// <summary>Gets a resource that may not be there; null when it is not.</summary>
+    public async Task<JsonElement?> FindAsync(string path, CancellationToken cancellationToken)
+    {
+        using HttpRequestMessage message = new(HttpMethod.Get, path);
+        using HttpResponseMessage response = await RequestAsync(message, HttpCompletionOption.ResponseContentRead, cancellationToken);
+        if (response.StatusCode == System.Net.HttpStatusCode.NotFound)
+        {
+            return null;
+        }
+
+        await ThrowUnlessSuccessAsync(response, cancellationToken);
+        return JsonElement.Parse(await response.Content.ReadAsStringAsync(cancellationToken));
+    }
+
+    /// <summary>Asks for a change.</summary>
+    /// <param name="path">Path without a leading slash: <c>v1/hosts/host-1/fence</c>.</param>
+    /// <param name="request">What is asked for.</param>
+    /// <param name="cancellationToken">Ends the waiting for the answer.</param>
+    public async Task<JsonElement> PostAsync<T>(string path, T request, CancellationToken cancellationToken)
+    {
+        using HttpRequestMessage message = new(HttpMethod.Post, path) { Content = JsonContent.Create(request, options: RequestJson) };
+        return await SendAsync(message, cancellationToken);
+    }
+
     /// <summary>Asks for an operation's end.</summary>
     public async Task<JsonElement> CancelAsync(Guid operationId, CancellationToken cancellationToken)
     {

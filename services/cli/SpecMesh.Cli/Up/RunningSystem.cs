@@ -8,7 +8,8 @@ namespace SpecMesh.Cli.Up;
 /// <param name="State">Keys, logs and data.</param>
 /// <param name="FirstPort">Ports are taken from here upwards; null: those of the topology where they are free.</param>
 /// <param name="ReadyBound">How long one stage of services may take to become ready.</param>
-public sealed record StartOptions(Topology Topology, StateDirectory State, int? FirstPort, TimeSpan ReadyBound);
+/// <param name="LongestRestartPause">Longest pause before a service that died is started again; null: the supervisor's own.</param>
+public sealed record StartOptions(Topology Topology, StateDirectory State, int? FirstPort, TimeSpan ReadyBound, TimeSpan? LongestRestartPause = null);
 
 /// <summary>One address of a running system, for the operator.</summary>
 /// <param name="Service">Name of the service.</param>
@@ -36,7 +37,7 @@ public sealed class RunningSystem : IAsyncDisposable
         this.report = report;
         ports = new LoopbackPorts(options.FirstPort);
         string runId = Guid.NewGuid().ToString("N");
-        supervisor = new Supervisor(runId, new ProcessLedger(options.State.Ledger, runId), report);
+        supervisor = new Supervisor(runId, new ProcessLedger(options.State.Ledger, runId), report, options.LongestRestartPause);
     }
 
     /// <summary>Every address, in the order of the topology.</summary>

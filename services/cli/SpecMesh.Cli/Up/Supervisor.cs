@@ -16,7 +16,8 @@ public sealed class StartFailedException(string message) : Exception(message);
 /// <param name="runId">Marks every process below this one (variable <see cref="RunVariable"/>), so that none is overlooked at the end.</param>
 /// <param name="ledger">Remembers the children for a successor, should this process be killed.</param>
 /// <param name="report">Receives lines for the operator; called from several threads.</param>
-public sealed class Supervisor(string runId, ProcessLedger ledger, Action<string> report) : IAsyncDisposable
+/// <param name="longestPause">Longest pause before a child that died is started again; null: half a minute, for one that dies again and again.</param>
+public sealed class Supervisor(string runId, ProcessLedger ledger, Action<string> report, TimeSpan? longestPause = null) : IAsyncDisposable
 {
     /// <summary>Environment variable that every process of a run inherits.</summary>
     public const string RunVariable = "SPECMESH_RUN";
@@ -26,6 +27,7 @@ public sealed class Supervisor(string runId, ProcessLedger ledger, Action<string
     private static readonly TimeSpan LongestBackOff = TimeSpan.FromSeconds(30);
     private static readonly TimeSpan SettledAfter = TimeSpan.FromMinutes(1);
 
+    private readonly TimeSpan longestPause = longestPause ?? LongestBackOff;
     private readonly CancellationTokenSource stopping = new();
     private readonly List<List<Supervised>> stages = [[]];
 
@@ -125,7 +127,7 @@ public sealed class Supervisor(string runId, ProcessLedger ledger, Action<string
             backOff = alive.Elapsed > SettledAfter ? TimeSpan.FromSeconds(1) : backOff;
             report($"{child.Spec.Name} ended with status {child.LastStatus}; it is started again in {backOff.TotalSeconds:0} s (log: {child.Spec.LogFile})");
             await Task.WhenAny(Task.Delay(backOff, stopping.Token));
-            backOff = backOff * 2 < LongestBackOff ? backOff * 2 : LongestBackOff;
+            backOff = backOff * 2 < longestPause ? backOff * 2 : longestPause;
             Launch(child);
             child.Recovery = ReportRecoveryAsync(child);
         }

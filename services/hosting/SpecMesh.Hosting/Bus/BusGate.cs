@@ -1,24 +1,14 @@
-using MassTransit;
-
 namespace SpecMesh.Hosting;
 
 /// <summary>Tells whether the bus is connected and every queue of this process has its consumer.</summary>
-internal sealed class BusGate(IBusControl bus)
+/// <param name="isReady">Asks the bus.</param>
+/// <param name="time">Clock of the wait.</param>
+internal sealed class BusGate(Func<bool> isReady, TimeProvider time)
 {
     private static readonly TimeSpan Interval = TimeSpan.FromMilliseconds(50);
 
     /// <summary>True when messages can be sent and received.</summary>
-    public bool IsReady => bus.CheckHealth().Status == BusHealthStatus.Healthy;
-
-    /// <summary>What is wrong with the bus, for the health report.</summary>
-    public string Description
-    {
-        get
-        {
-            BusHealthResult health = bus.CheckHealth();
-            return $"{health.Status}: {health.Description}";
-        }
-    }
+    public bool IsReady => isReady();
 
     /// <summary>
     /// Completes when the bus is ready. Publishing earlier would lose messages: on the embedded bus and at a broker's first start a queue exists only once its consumer has connected.
@@ -27,7 +17,7 @@ internal sealed class BusGate(IBusControl bus)
     {
         while (!IsReady)
         {
-            await Task.Delay(Interval, cancellationToken);
+            await Task.Delay(Interval, time, cancellationToken);
         }
     }
 }

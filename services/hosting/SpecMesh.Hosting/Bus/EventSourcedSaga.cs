@@ -49,6 +49,8 @@ internal sealed class EventSourcedSagaMachine<TState> : MassTransitStateMachine<
 internal sealed record SagaBinding<TState>(SagaBuilder<TState> Saga) : EndpointBinding
     where TState : class
 {
+    public override IEnumerable<Delivery> Deliveries => Saga.Messages.Select(message => message.Delivery);
+
     public override void Configure(IReceiveEndpointConfigurator endpoint, IServiceProvider services)
     {
         EventSourcedSagaContexts<TState> contexts = ActivatorUtilities.CreateInstance<EventSourcedSagaContexts<TState>>(services, Saga);

@@ -30,7 +30,7 @@ internal sealed class EventSourcedSagaContexts<TState>(
                 {
                     await using AsyncServiceScope scope = scopes.CreateAsyncScope();
                     HandlerContext attempt = runner.NewContext(what, scope.ServiceProvider);
-                    await next.Send(new EventSourcedSagaContext<TState, T>(context, saga.Definition, attempt));
+                    await next.Send(new EventSourcedSagaContext<TState, T>(context, saga, runner, attempt));
                 },
                 context.CancellationToken);
         }
@@ -45,7 +45,7 @@ internal sealed class EventSourcedSagaContexts<TState>(
 }
 
 /// <summary>One attempt at one message of one instance.</summary>
-internal sealed class EventSourcedSagaContext<TState, T>(ConsumeContext<T> context, SagaDefinition<TState> definition, HandlerContext attempt)
+internal sealed class EventSourcedSagaContext<TState, T>(ConsumeContext<T> context, SagaBuilder<TState> saga, HandlerRunner runner, HandlerContext attempt)
     : ConsumeContextScope<T>(context), SagaRepositoryContext<EventSourcedSaga<TState>, T>
     where TState : class
     where T : class
@@ -55,15 +55,12 @@ internal sealed class EventSourcedSagaContext<TState, T>(ConsumeContext<T> conte
     /// <summary>Never null: an event stream without events folds to the initial state, so that no message faults for an unknown instance.</summary>
     public async Task<SagaConsumeContext<EventSourcedSaga<TState>, T>> Load(Guid correlationId)
     {
-        TState state = await definition.LoadAsync(attempt.Work, correlationId, CancellationToken);
+        TState state = await saga.Definition.LoadAsync(attempt.Work, correlationId, CancellationToken);
         return await CreateSagaConsumeContext(consumed, new EventSourcedSaga<TState> { CorrelationId = correlationId, State = state, Context = attempt }, SagaConsumeContextMode.Load);
     }
 
-    public async Task Update(SagaConsumeContext<EventSourcedSaga<TState>> context)
-    {
-        await context.Saga.Context.Work.CommitAsync(checkpoint: null, CancellationToken);
-        context.Saga.Context.Committed();
-    }
+    public Task Update(SagaConsumeContext<EventSourcedSaga<TState>> context) =>
+        runner.CommitAsync(saga.Service, context.Saga.Context, checkpoint: null, CancellationToken);
 
     public Task Save(SagaConsumeContext<EventSourcedSaga<TState>> context) => Update(context);
 

@@ -8,18 +8,19 @@ namespace SpecMesh.Hosting;
 internal sealed record MessageBinding<T>(string Service, QueueRegistration Queue, Func<T, HandlerContext, CancellationToken, Task> Handler, bool WithStore) : EndpointBinding
     where T : class
 {
-    public override void Configure(IReceiveEndpointConfigurator endpoint, IServiceProvider services)
+    public override IEnumerable<Delivery> Deliveries => [new Delivery(typeof(T), (message, id, services, token) => HandleAsync((T)message, id, services, token))];
+
+    public override void Configure(IReceiveEndpointConfigurator endpoint, IServiceProvider services) =>
+        endpoint.Handler<T>(message => HandleAsync(message.Message, MessageIdentity.Of(message), services, message.CancellationToken));
+
+    private async Task HandleAsync(T message, Guid messageId, IServiceProvider services, CancellationToken cancellationToken)
     {
         HandlerRunner runner = services.GetRequiredService<HandlerRunner>();
-        MeshMetrics metrics = services.GetRequiredService<MeshMetrics>();
-        endpoint.Handler<T>(async message =>
-        {
-            Attempted what = new(Service, Queue.Name, MessageIdentity.Of(message), WaitForStore: true);
-            using MeshMetrics.Handling handling = metrics.Handle<T>(what);
-            Task Handle(HandlerContext context, CancellationToken token) => Handler(message.Message, context, token);
-            await (WithStore ? runner.RunAsync(what, Handle, message.CancellationToken, Queue.Turns) : runner.RunWithoutStoreAsync(what, Handle, message.CancellationToken));
-            handling.Succeeded();
-        });
+        Attempted what = new(Service, Queue.Name, messageId, WaitForStore: true);
+        using MeshMetrics.Handling handling = services.GetRequiredService<MeshMetrics>().Handle<T>(what);
+        Task Handle(HandlerContext context, CancellationToken token) => Handler(message, context, token);
+        await (WithStore ? runner.RunAsync(what, Handle, cancellationToken, Queue.TakesTurns ? services.GetRequiredService<QueueTurns>().Of(Queue.Name) : null) : runner.RunWithoutStoreAsync(what, Handle, cancellationToken));
+        handling.Succeeded();
     }
 }
 

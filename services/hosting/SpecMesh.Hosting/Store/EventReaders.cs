@@ -14,6 +14,7 @@ internal sealed class SubscriptionWorker(
     TimeProvider time,
     EventTypes types,
     StoreState state,
+    BackOff backOff,
     MeshMetrics metrics,
     ILogger<SubscriptionWorker> logger,
     IEventStore? store = null) : BackgroundService
@@ -42,7 +43,7 @@ internal sealed class SubscriptionWorker(
                 Log.ReaderFailed(logger, exception, name, subscription.Position, failures);
             }
 
-            await Task.Delay(BackOff.Exponential(failures), stoppingToken);
+            await Task.Delay(backOff.Exponential(failures), time, stoppingToken);
         }
     }
 
@@ -61,6 +62,8 @@ internal sealed class ViewWorker(
     IServiceProvider services,
     TimeProvider time,
     StoreState state,
+    BackOff backOff,
+    TimeProvider time,
     MeshMetrics metrics,
     ILogger<ViewWorker> logger,
     IEventStore? store = null) : BackgroundService
@@ -99,7 +102,7 @@ internal sealed class ViewWorker(
                 Log.ReaderFailed(logger, exception, name, subscription.Position, failures);
             }
 
-            await Task.Delay(BackOff.Exponential(failures), stoppingToken);
+            await Task.Delay(backOff.Exponential(failures), time, stoppingToken);
         }
     }
 

@@ -18,13 +18,16 @@ internal sealed class OutboxDispatcher(
     EventTypes types,
     TimeProvider time,
     IOptions<SpecMeshOptions> options,
+    BackOff backOff,
     MeshMetrics metrics,
+    FaultPoints faultPoints,
     ILogger<OutboxDispatcher> logger,
     IEventStore? store = null) : BackgroundService
 {
-    // A commit of another process is noticed after this time at the latest, where the store cannot tell sooner.
-    private static readonly TimeSpan LongestWait = TimeSpan.FromMilliseconds(500);
     private static readonly TimeSpan ConfirmTimeout = TimeSpan.FromSeconds(30);
+
+    /// <summary>A commit of another process is noticed after this time at the latest, where the store cannot tell sooner.</summary>
+    internal TimeSpan LongestWait { get; init; } = TimeSpan.FromMilliseconds(500);
 
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)
     {
@@ -47,14 +50,16 @@ internal sealed class OutboxDispatcher(
                 await DispatchDueAsync(store, stoppingToken);
                 failures = 0;
                 await WaitAsync(store, change, listening.Token);
-                await listening.CancelAsync();
+
+                // In step: nobody but this loop listens, and a task of its own for each round would cost more than it frees.
+                listening.Cancel();
             }
             catch (Exception exception) when (exception is not OperationCanceledException || !stoppingToken.IsCancellationRequested)
             {
                 failures++;
                 metrics.DispatchFailed(service);
                 Log.DispatchFailed(logger, exception, service, failures);
-                await Task.Delay(BackOff.Exponential(failures), stoppingToken);
+                await Task.Delay(backOff.Exponential(failures), time, stoppingToken);
             }
         }
     }
@@ -71,9 +76,10 @@ internal sealed class OutboxDispatcher(
 
     private async Task PublishAsync(IReadOnlyList<OutboxMessage> messages, CancellationToken cancellationToken)
     {
-        using CancellationTokenSource timeout = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
-        timeout.CancelAfter(ConfirmTimeout);
-        await Task.WhenAll(messages.Select(message => DeliverAsync(message, timeout.Token)));
+        await faultPoints.BeforePublishAsync(service, messages, cancellationToken);
+        using CancellationTokenSource timeout = new(ConfirmTimeout, time);
+        using CancellationTokenSource either = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, timeout.Token);
+        await Task.WhenAll(messages.Select(message => DeliverAsync(message, either.Token)));
         foreach (OutboxMessage message in messages)
         {
             metrics.Published(service, message, time.GetUtcNow());
@@ -111,7 +117,7 @@ internal sealed class OutboxDispatcher(
         metrics.OutboxLag(service, wait < TimeSpan.Zero ? -wait : TimeSpan.Zero);
         if (wait > TimeSpan.Zero)
         {
-            await Task.WhenAny(change, Task.Delay(wait < LongestWait ? wait : LongestWait, cancellationToken));
+            await Task.WhenAny(change, Task.Delay(wait < LongestWait ? wait : LongestWait, time, cancellationToken));
         }
     }
 }

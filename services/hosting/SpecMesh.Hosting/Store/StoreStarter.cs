@@ -12,6 +12,8 @@ namespace SpecMesh.Hosting;
 internal sealed class StoreStarter(
     IOptions<SpecMeshOptions> options,
     StoreState state,
+    BackOff backOff,
+    TimeProvider time,
     ILogger<StoreStarter> logger,
     IEventStore? store = null) : BackgroundService
 {
@@ -28,7 +30,7 @@ internal sealed class StoreStarter(
         int attempt = 1;
         do
         {
-            await Task.Delay(BackOff.Exponential(attempt), stoppingToken);
+            await Task.Delay(backOff.Exponential(attempt), time, stoppingToken);
         }
         while (!await TryOpenAsync(store!, ++attempt, stoppingToken));
     }

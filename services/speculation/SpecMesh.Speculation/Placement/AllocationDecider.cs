@@ -19,6 +19,8 @@ public sealed record MachineFacts(string VmId, string? OwnerHostId, Guid? OwnerO
         OperationOpened e => facts with { OpenOperationId = e.OperationId },
         OperationClosed => facts with { OpenOperationId = null },
         OwnershipTransferred e => facts with { OwnerHostId = e.HostId, OwnerOperationId = e.OperationId },
+        OwnerFenced { Recovery: { } image } => facts with { OpenOperationId = image.OperationId },
+        OwnerFenced or OwnershipReleased => facts with { OwnerHostId = null, OwnerOperationId = null },
         _ => facts,
     };
 }

@@ -19,4 +19,29 @@ public static class HostDecider
         !state.IsRegistered || state.InMaintenance == command.InMaintenance
             ? Decision.Nothing
             : new Decision([new HostMaintenanceChanged(state.HostId, command.InMaintenance, command.RequestedBy)], []);
+
+    /// <summary>
+    /// The host is confirmed dead. Only one that is silent can be: whatever an operator believes, a host that is heard runs its machines, and they would run twice.
+    /// </summary>
+    /// <returns>The decision, or why the confirmation is refused.</returns>
+    public static (Decision Decision, Reason? Refusal) Decide(HostState state, FenceHost command, Reason? suspicion)
+    {
+        if (!state.IsRegistered)
+        {
+            return (Decision.Nothing, new Reason("unknown-host", $"There is no host {command.HostId}."));
+        }
+
+        if (state.Fenced is not null)
+        {
+            return (Decision.Nothing, null);
+        }
+
+        if (suspicion is null)
+        {
+            return (Decision.Nothing, new Reason("host-alive", $"{command.HostId} is not silent. Power it off, or cut it off from its network and disks, before you confirm that it is dead."));
+        }
+
+        HostFenced fenced = new(state.HostId, command.RequestedBy ?? "an operator", suspicion);
+        return (new Decision([fenced], [new Effect(fenced)]), null);
+    }
 }

@@ -32,6 +32,9 @@ public sealed record HostState(
     /// <summary>How many released requests a host remembers. A repetition that is older than this has outlived its lease by far.</summary>
     public const int RememberedRequests = 256;
 
+    /// <summary>Why the host is taken for dead for good; null unless that was confirmed. It ends with the maintenance that it begins.</summary>
+    public Reason? Fenced { get; private init; }
+
     /// <summary>Bytes held by reservations.</summary>
     public long ReservedBytes { get; private init; }
 
@@ -75,7 +78,8 @@ public sealed record HostState(
         ReservationReleased e => state.Release(e.OperationId),
         VmAllocated e => state.Allocate(e.VmId, e.MemoryBytes),
         VmDeallocated e => state.Deallocate(e.VmId),
-        HostMaintenanceChanged e => state with { InMaintenance = e.InMaintenance },
+        HostMaintenanceChanged e => state with { InMaintenance = e.InMaintenance, Fenced = e.InMaintenance ? state.Fenced : null },
+        HostFenced e => state with { InMaintenance = true, Fenced = e.Reason },
         _ => throw new InvalidOperationException($"{@event.GetType().Name} does not belong into a host's event stream."),
     };
 

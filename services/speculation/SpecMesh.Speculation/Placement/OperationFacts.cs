@@ -57,7 +57,9 @@ public sealed record OperationFacts(
         },
         TargetsRefused => facts with { AnsweredRequests = facts.AnsweredRequests + 1 },
         ReplicaCleaned e => facts with { Cleaned = facts.Cleaned.Add(e.Replica) },
+        OperationHostFenced e => facts with { Cleaned = facts.Cleaned.Union(facts.Replicas.Where(replica => replica.Value == e.HostId).Select(replica => replica.Key)) },
         SpecOpCompleted e => facts with { Standing = OperationStanding.Completed, WinnerHostId = e.WinnerHostId },
+        MachineRecovered e => facts with { WinnerHostId = e.HostId },
         SpecOpSettled => facts with { Standing = OperationStanding.Settled },
         _ => facts,
     };

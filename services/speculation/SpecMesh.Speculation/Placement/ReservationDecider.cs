@@ -60,7 +60,7 @@ public static class ReservationDecider
             return PlacementDecision.Nothing;
         }
 
-        if (now < held.LeaseUntil)
+        if (now < held.LeaseUntil && operation.Standing != OperationStanding.Settled)
         {
             // The lease was extended meanwhile, or clocks differ; without another look it would leak.
             return PlacementDecision.Nothing with { Effects = [new Effect(deadline, DueAt: held.LeaseUntil)] };

@@ -30,8 +30,20 @@ public static class OwnershipDecider
                 OwnerHostId = transferred.HostId,
                 OwnerOperationId = transferred.OperationId,
                 OwnerReplica = transferred.Replica,
+                Recovery = null,
             },
+            TransferRefused { ByOwner: true } => view with { VoidedVersion = view.Version + 1 },
             TransferRefused => view,
+            OwnerFenced { Recovery: { } image } => view with { OpenOperationId = image.OperationId, Recovery = image },
+            OwnerFenced or OwnershipReleased => view with
+            {
+                Epoch = view.Epoch + 1,
+                OwnerHostId = null,
+                OwnerOperationId = null,
+                OwnerReplica = null,
+                OpenOperationId = null,
+                Recovery = null,
+            },
             OperationClosed => view with { OpenOperationId = null },
             _ => throw new InvalidOperationException($"{@event.GetType().Name} does not belong into {EventStreams.OfVm(view.VmId)}."),
         };
@@ -82,8 +94,9 @@ public static class OwnershipDecider
     }
 
     /// <summary>
-    /// The source makes sure that its vote can no longer win. Accepted means: no vote given at or before <see cref="RefuseTransfer.ExpectedVersion"/> can
-    /// become a commit any more, because the event stream has moved past it without one.
+    /// The owner makes sure that no vote can win any more and that every image taken so far is void: only then may it let its guest run again. Accepted means that its own refusal
+    /// is durable after <see cref="RefuseTransfer.ExpectedVersion"/>. It is appended whatever else has ended the operation meanwhile, because a target keeps a complete image until
+    /// the source itself has said that it goes on without it.
     /// </summary>
     public static OwnershipDecision Refuse(OwnershipView view, RefuseTransfer request)
     {
@@ -92,17 +105,39 @@ public static class OwnershipDecider
             return Refused("transferred", "The transfer has happened: another host owns the machine.", view.Epoch, request.Epoch);
         }
 
-        if (view.Version > request.ExpectedVersion)
+        if (view.VoidedVersion > request.ExpectedVersion)
         {
             return new OwnershipDecision(true, [], null);
         }
 
-        if (view.Version < request.ExpectedVersion || view.OpenOperationId != request.OperationId)
+        if (view.Recovery is { } image)
         {
-            return Refused("unknown-version", "The event stream has never been at that version for this operation.", request.ExpectedVersion, view.Version);
+            // A call that was on its way when its host died must not take the only image away. A host that lives after all loses its machine to that image.
+            return Refused("recovering", $"This host was confirmed dead, and the machine is being recovered from {image.HostId}.");
         }
 
-        return new OwnershipDecision(true, [new TransferRefused(view.VmId, request.OperationId, request.HostId, request.Reason)], null);
+        return view.Version < request.ExpectedVersion
+            ? Refused("unknown-version", "The event stream has never been at that version.", request.ExpectedVersion, view.Version)
+            : new OwnershipDecision(true, [new TransferRefused(view.VmId, request.OperationId, request.HostId, request.Reason, ByOwner: true)], null);
+    }
+
+    /// <summary>True when the image may never run: the owner has changed or has gone on running since it was taken.</summary>
+    /// <param name="view">What the event stream says now.</param>
+    /// <param name="epoch">Epoch that the image's operation was opened in.</param>
+    /// <param name="ownershipVersion">Version that the source held when it sent the last pages.</param>
+    public static bool IsVoid(OwnershipView view, int epoch, long ownershipVersion) => view.Epoch != epoch || view.VoidedVersion > ownershipVersion;
+
+    /// <summary>The owner's guest has ended and nothing of it is left. While an operation is open, that operation says what becomes of the machine.</summary>
+    public static OwnershipDecision Release(OwnershipView view, ReleaseOwnership request)
+    {
+        if (view.OwnerHostId != request.HostId || view.Epoch != request.Epoch)
+        {
+            return new OwnershipDecision(true, [], null);
+        }
+
+        return view.OpenOperationId is { } open
+            ? Refused("operation-open", $"Operation {open} is open and says what becomes of the machine.")
+            : new OwnershipDecision(true, [new OwnershipReleased(view.VmId, request.HostId, request.Epoch, request.Reason)], null);
     }
 
     /// <summary>Ends the operation. Without a winner this is also the refusal of every vote that may be under way: one append settles both.</summary>

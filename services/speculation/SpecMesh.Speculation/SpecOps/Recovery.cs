@@ -9,7 +9,10 @@ namespace SpecMesh.Speculation.SpecOps;
 /// <param name="ShellOf">The operation and replica that the guest was built for, as its tag says; null when it has none.</param>
 /// <param name="ShellEpoch">Epoch that the shell was built in.</param>
 /// <param name="Vote">The vote that the journal holds for this guest; null when none was given. It is looked at on tagged guests too: who won once may be voted away later.</param>
-public sealed record FoundGuest(string VmId, string HostId, GuestState State, (Guid OperationId, int Replica)? ShellOf, int ShellEpoch, JournaledVote? Vote);
+/// <param name="ImageVersion">Version that the complete image in this shell belongs to, as the journal says; null when the shell holds none.</param>
+/// <param name="RefusedAt">Version that this agent has appended its refusal after, since it started; null before.</param>
+public sealed record FoundGuest(
+    string VmId, string HostId, GuestState State, (Guid OperationId, int Replica)? ShellOf, int ShellEpoch, JournaledVote? Vote, long? ImageVersion = null, long? RefusedAt = null);
 
 /// <summary>A vote as it lies in the journal of a source.</summary>
 public sealed record JournaledVote(Guid OperationId, int Replica, string TargetHostId, int Epoch, long OwnershipVersion, int Incarnation, string Digest);
@@ -26,7 +29,7 @@ public enum RecoveryAction
     /// <summary>The event stream names another host, or the replica lost: destroy it.</summary>
     Destroy,
 
-    /// <summary>A vote is out: append a refusal, then decide again.</summary>
+    /// <summary>It stands still for a migration, so a vote or a complete image may be out: append a refusal, then decide again.</summary>
     RefuseFirst,
 
     /// <summary>Undecided, or nothing is known: leave the guest as it is, and decide again when the event stream says more.</summary>
@@ -51,6 +54,11 @@ public static class Recovery
             return (RecoveryAction.Keep, new Reason("no-owner", $"No event names an owner of {guest.VmId}, so nothing about it is undone."));
         }
 
+        if (guest.ShellOf is not null && view.Epoch < guest.ShellEpoch)
+        {
+            return (RecoveryAction.Keep, new Reason("older-database", $"The event stream ends before epoch {guest.ShellEpoch}, in which this guest was built.", view.Epoch, guest.ShellEpoch));
+        }
+
         bool undecided = guest.ShellOf is { } waiting && view.OpenOperationId == waiting.OperationId && view.Epoch == guest.ShellEpoch;
         if (undecided)
         {
@@ -59,11 +67,21 @@ public static class Recovery
                 : (RecoveryAction.Keep, new Reason("undecided", "The operation is open and has no winner yet."));
         }
 
+        if (guest is { ShellOf: not null, State: GuestState.Paused, ImageVersion: { } version } && view.OwnerHostId is not null && !OwnershipDecider.IsVoid(view, guest.ShellEpoch, version))
+        {
+            return (RecoveryAction.Keep, new Reason("image-valid", $"The operation is over, but {view.OwnerHostId} has not said that it goes on without this image."));
+        }
+
         return (RecoveryAction.Destroy, new Reason("not-owner", $"The operation is over, and {view.OwnerHostId ?? "nobody"} owns {guest.VmId}."));
     }
 
     private static (RecoveryAction, Reason) DecideOwned(FoundGuest guest, OwnershipView view)
     {
+        if (view.Recovery is { } image)
+        {
+            return (RecoveryAction.Keep, new Reason("recovering", $"This host was confirmed dead, and the machine is being recovered from {image.HostId}."));
+        }
+
         if (guest.State == GuestState.Running)
         {
             return (RecoveryAction.Adopt, new Reason("owner", "This host owns the machine and runs it."));
@@ -75,9 +93,15 @@ public static class Recovery
             return (RecoveryAction.Destroy, new Reason("old-copy", $"The machine has been owned elsewhere since this copy was voted for, in epoch {old.Epoch}.", old.Epoch, view.Epoch));
         }
 
-        bool voteIsOut = guest.Vote is { } vote && vote.Epoch == view.Epoch && vote.OwnershipVersion >= view.Version;
-        return voteIsOut
-            ? (RecoveryAction.RefuseFirst, new Reason("vote-out", "A vote was given and may still win."))
-            : (RecoveryAction.Resume, new Reason("owner", "This host owns the machine, and no vote can win any more."));
+        if (guest.Vote is { } vote && vote.Epoch >= view.Epoch && vote.OwnershipVersion > view.Version)
+        {
+            return (RecoveryAction.Keep, new Reason("older-database", "The event stream ends before the version that this guest was voted away at.", view.Version, vote.OwnershipVersion));
+        }
+
+        bool stoodStill = guest.State == GuestState.Suspended || guest.Vote?.Epoch == view.Epoch;
+        bool mayBeElsewhere = stoodStill && !(guest.RefusedAt is { } refused && view.VoidedVersion > refused);
+        return mayBeElsewhere
+            ? (RecoveryAction.RefuseFirst, new Reason("image-out", "The guest stands still for a migration: a vote or a complete image may be out."))
+            : (RecoveryAction.Resume, new Reason("owner", "This host owns the machine, and nothing else can become it any more."));
     }
 }

@@ -75,8 +75,8 @@ public abstract record SourceEffect
     /// <summary>Suspend the guest.</summary>
     public sealed record SuspendGuest : SourceEffect;
 
-    /// <summary>Harvest a last time, send the rest, and wait for READY.</summary>
-    public sealed record FinishReplica(int Replica, int Incarnation) : SourceEffect;
+    /// <summary>Harvest a last time, send the rest and the version that the image belongs to, and wait for READY.</summary>
+    public sealed record FinishReplica(int Replica, int Incarnation, long OwnershipVersion) : SourceEffect;
 
     /// <summary>Write the vote to disk before it is given.</summary>
     public sealed record JournalVote(int Replica, string TargetHostId, long OwnershipVersion, int Incarnation, string Digest) : SourceEffect;

@@ -45,11 +45,8 @@ internal static class SourceOwnership
             return;
         }
 
-        if (step.State.Unanswered is SourceEffect.ReadOwnership)
-        {
-            step.State = step.State with { Unanswered = null };
-        }
-
+        bool isOld = step.State.AnswerIsOld;
+        step.State = step.State with { AnswerIsOld = false, Unanswered = step.State.Unanswered is SourceEffect.ReadOwnership && !isOld ? null : step.State.Unanswered };
         if (WasTransferred(step.State, view))
         {
             GiveUpTheCopy(step, view);
@@ -58,15 +55,19 @@ internal static class SourceOwnership
 
         if (view.OpenOperationId == step.State.OperationId)
         {
-            StillOpen(step, view);
+            if (!isOld)
+            {
+                StillOpen(step, view);
+            }
+
             return;
         }
 
-        // The operation is closed without a transfer: no vote can win any more.
+        // The operation is closed without a transfer: no vote can win any more. A target may still keep an image, so a guest that stands still goes on only after a refusal of its own.
         step.State = step.State with { ReleaseAsked = true };
         if (step.State.VoteIsOut)
         {
-            VoteIsVoid(step, view);
+            step.Refuse(new Reason("operation-over", "The operation has ended without a commit."));
         }
         else
         {
@@ -76,7 +77,10 @@ internal static class SourceOwnership
         }
     }
 
-    /// <summary>The append of the refusal is answered: either no vote can win any more, or one has.</summary>
+    /// <summary>
+    /// The append of the refusal is answered: either no vote can win any more, or one has. While the machine is being recovered from a target, because this host was taken for dead,
+    /// neither is true yet: it is asked again at the next tick.
+    /// </summary>
     public static void Answered(SourceStep step, OwnershipAnswer answer)
     {
         if (step.State.Phase != SourcePhase.Refusing)
@@ -90,16 +94,15 @@ internal static class SourceOwnership
             return;
         }
 
-        step.State = step.State with { Unanswered = null };
         if (WasTransferred(step.State, answer.View))
         {
             GiveUpTheCopy(step, answer.View);
         }
-        else if (answer.Accepted || answer.View.OpenOperationId != step.State.OperationId)
+        else if (answer.Accepted)
         {
             VoteIsVoid(step, answer.View);
         }
-        else
+        else if (answer.View.Recovery is null)
         {
             throw new InvalidOperationException(
                 $"The refusal at version {step.State.OwnershipVersion} of vm-{step.State.VmId} was neither accepted nor overtaken: {answer.Reason?.Detail}");
@@ -135,22 +138,22 @@ internal static class SourceOwnership
     }
 
     /// <summary>
-    /// The copy here is another host's machine now. Once a vote is out a later epoch says so even when it names this host: then the machine has left and returned,
-    /// and runs here as another guest than the one that was voted away.
+    /// The copy here is nobody's machine, or another host's, now. Once last pages were sent a later epoch says so even when it names this host: then the machine has left and
+    /// returned, and runs here as another guest than the one that stands still.
     /// </summary>
     private static bool WasTransferred(SourceState state, OwnershipView view) =>
-        view.Epoch > state.Epoch && (view.OwnerHostId != state.HostId || state.VoteIsOut);
+        view.Epoch > state.Epoch && (view.OwnerHostId != state.HostId || state.ImageMayBeOut);
 
     private static void StillOpen(SourceStep step, OwnershipView view)
     {
         switch (step.State.Phase)
         {
             case SourcePhase.Voted when view.Version > step.State.OwnershipVersion:
-                VoteIsVoid(step, view);
+                step.Refuse(new Reason("vote-overtaken", "The event stream has moved past the vote.", view.Version, step.State.OwnershipVersion));
                 break;
             case SourcePhase.Copying or SourcePhase.Suspending or SourcePhase.Finishing or SourcePhase.Resuming:
                 // No vote is out, so the next one is given at the latest version: at an older one it could not win.
-                step.State = step.State with { Confirmed = true, OwnershipVersion = view.Version };
+                step.State = step.State with { Confirmed = step.State.Confirmed || step.State.Live.Any(replica => replica.Connected), OwnershipVersion = view.Version };
                 step.ContinueAllThatWait();
                 break;
         }
@@ -169,7 +172,7 @@ internal static class SourceOwnership
             }
             else
             {
-                Reason lost = new("lost-the-race", $"The replica on {view.OwnerHostId} won.");
+                Reason lost = new("lost-the-race", view.OwnerHostId is { } owner ? $"The replica on {owner} won." : "The machine has no owner any more.");
                 step.End(replica.Replica, new ReplicaAborted(step.State.OperationId, replica.Replica, step.State.Epoch, replica.Command.TargetHostId, lost, replica.Counters));
             }
         }

@@ -19,10 +19,12 @@ public sealed record SourceLimits(StopRule StopRule, TimeSpan VoteLimit, TimeSpa
 /// <remarks>
 /// <code>
 /// Copying ─stop rule→ Suspending → Finishing ─READY→ Journaling → Voted ─transferred→ Destroying → Released
-///    ↑                    │            │                            │ 2 s, broken stream, abort
-///    └──── Resuming ←─────┴────────────┘                         Refusing ─refused→ Resuming, ─transferred→ Destroying
+///    ↑                    │            │ candidate gone             │ 2 s, broken stream, abort
+///    └──── Resuming ←─────┘            └────────→ Refusing ←────────┘
+///             └──────────────── refused ─────────────┘ └─transferred→ Destroying
 /// </code>
-/// The guest may be resumed from Suspending and Finishing at will, and after a vote only when the event stream has moved past the vote without a transfer.
+/// The guest may be resumed from Suspending at will. From Finishing on a target may hold a complete image, and after a vote it may commit it: then the guest goes on only after
+/// the source's own refusal is durable, which makes that image void for everybody (services/decisions/0012).
 /// </remarks>
 public static class SourceProtocol
 {
@@ -70,14 +72,7 @@ public static class SourceProtocol
             return;
         }
 
-        bool first = state.Replicas.IsEmpty;
         step.State = state with { Replicas = state.Replicas.Add(command.Replica, new SourceReplica(command)) };
-        if (first)
-        {
-            // A command that was delayed past its operation's end is found out before a page is sent in vain.
-            SourceOwnership.Read(step);
-        }
-
         step.Do(new SourceEffect.OpenStream(command));
     }
 
@@ -88,7 +83,16 @@ public static class SourceProtocol
             return;
         }
 
+        bool isFirst = !step.State.Live.Any(other => other.Connected);
         step.Put(replica with { Connected = true });
+        if (!step.State.Confirmed)
+        {
+            // Not before: an open migration stream holds the guest's dirty log, so that an earlier operation has let go of the guest, and its own refusal, which would make an image of an
+            // older version void, is behind. A command that was delayed past its operation's end is found out here too.
+            step.State = step.State with { AnswerIsOld = isFirst && step.State.Unanswered is SourceEffect.ReadOwnership };
+            SourceOwnership.Read(step);
+        }
+
         step.ContinueOrWait(number);
     }
 
@@ -143,7 +147,7 @@ public static class SourceProtocol
         }
 
         step.State = step.State with { Phase = SourcePhase.Finishing };
-        step.Do(new SourceEffect.FinishReplica(candidate, step.State.Incarnation));
+        step.Do(new SourceEffect.FinishReplica(candidate, step.State.Incarnation, step.State.OwnershipVersion));
     }
 
     private static void SuspendFailed(SourceStep step, SourceInput.SuspendFailed failed)
@@ -266,6 +270,11 @@ public static class SourceProtocol
         {
             step.Do(unanswered);
         }
+        else if (state.Phase == SourcePhase.Copying && (!state.Confirmed || !state.Live.Any()))
+        {
+            // A command that was delayed past its operation's end, to a target that is gone, would keep the source for ever: nobody says again that the operation is over.
+            SourceOwnership.Read(step);
+        }
     }
 
     private static void Resumed(SourceStep step)
@@ -287,12 +296,14 @@ public static class SourceProtocol
             return;
         }
 
-        foreach (SourceReplica replica in step.State.Live.Where(replica => !(step.State.VoteIsOut && step.State.Candidate == replica.Replica)).ToList())
+        // The candidate's target may hold, or be about to hold, the only image that is left.
+        bool mayBeSaved = step.State.ImageMayBeOut;
+        foreach (SourceReplica replica in step.State.Live.Where(replica => !(mayBeSaved && step.State.Candidate == replica.Replica)).ToList())
         {
             step.End(replica.Replica, new ReplicaFailed(step.State.OperationId, replica.Replica, step.State.Epoch, replica.Command.TargetHostId, new Reason("guest-lost", lost.Detail), replica.Counters));
         }
 
-        if (step.State.Phase is SourcePhase.Suspending or SourcePhase.Finishing or SourcePhase.Resuming)
+        if (step.State.Phase is SourcePhase.Suspending or SourcePhase.Resuming)
         {
             // There is nothing to suspend or resume any more; what is left to do is to let go when asked.
             step.State = step.State with { Phase = SourcePhase.Copying, Candidate = null, SuspendedAt = null };

@@ -21,7 +21,7 @@ public enum SourcePhase
     /// <summary>The vote was given. From here the guest may run here again only after a refusal is durable.</summary>
     Voted,
 
-    /// <summary>The refusal is being appended; its answer decides.</summary>
+    /// <summary>The refusal is being appended; its answer decides whether the guest goes on here.</summary>
     Refusing,
 
     /// <summary>The guest is being resumed.</summary>
@@ -67,6 +67,9 @@ public sealed record SourceState(Guid OperationId, string VmId, string HostId, i
     /// </summary>
     public bool Confirmed { get; init; }
 
+    /// <summary>True while a read is under way that was asked for before a migration stream was open: its answer does not confirm anything.</summary>
+    public bool AnswerIsOld { get; init; }
+
     /// <summary>How often the guest was resumed during the operation. An image is valid for one incarnation only.</summary>
     public int Incarnation { get; init; }
 
@@ -101,6 +104,9 @@ public sealed record SourceState(Guid OperationId, string VmId, string HostId, i
 
     /// <summary>Replicas that still run.</summary>
     public IEnumerable<SourceReplica> Live => Replicas.Values.Where(replica => !replica.Ended);
+
+    /// <summary>True while a target may hold a complete image of the guest as it stands still here.</summary>
+    public bool ImageMayBeOut => Phase is SourcePhase.Finishing or SourcePhase.Journaling or SourcePhase.Voted or SourcePhase.Refusing;
 
     /// <summary>True from the vote on until its fate is known.</summary>
     public bool VoteIsOut => Phase is SourcePhase.Voted or SourcePhase.Refusing;

@@ -94,12 +94,15 @@ internal sealed class SourceStep(SourceState state, SourceLimits limits, DateTim
         Do(new SourceEffect.Report(message));
     }
 
-    /// <summary>Before the vote the source may resume freely; while the suspension is under way it waits for its end.</summary>
+    /// <summary>
+    /// Once last pages were sent the candidate's target may hold a complete image, from which the machine could be recovered if this host died. So the guest goes on only
+    /// after a refusal that makes that image void; while the suspension is under way it waits for its end.
+    /// </summary>
     public void ResumeIfCandidateIsGone()
     {
         if (State.Phase == SourcePhase.Finishing && State.Candidate is { } candidate && Find(candidate) is null)
         {
-            Resume();
+            Refuse(new Reason("candidate-ended", "The candidate ended before its vote, and its target may hold a complete image."));
         }
     }
 

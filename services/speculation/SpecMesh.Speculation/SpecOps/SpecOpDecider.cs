@@ -64,6 +64,8 @@ public static class SpecOpDecider
             case CancelSpecOp cancel: SpecOpEnding.Cancel(draft, cancel); break;
             case SpecOpDeadline: SpecOpEnding.OutOfTime(draft); break;
             case ReplicaResumed resumed: SpecOpEnding.Resumed(draft, resumed); break;
+            case WinnerLost lost: SpecOpEnding.Lost(draft, lost); break;
+            case FenceOperation fence: SpecOpFencing.HostFenced(draft, fence); break;
             case ReplicaCleaned cleaned: SpecOpEnding.Cleaned(draft, cleaned); break;
             case SourceReleased released: SpecOpEnding.Released(draft, released); break;
             case CleanupDeadline due: SpecOpEnding.CleanUp(draft, due); break;
@@ -73,10 +75,11 @@ public static class SpecOpDecider
         return draft.ToDecision();
     }
 
-    /// <summary>A message for an operation that never started: whatever its sender holds for it is in vain.</summary>
+    /// <summary>A message for an operation that never started: whatever its sender holds for it is in vain. A cancel may have overtaken its request, and is remembered for it.</summary>
     private static SpecOpDecision Stray(SpecOpState state, object input) => input switch
     {
         TargetsReserved reserved => new SpecOpDecision([], [], [new Effect(new ReleaseTargets(state.OperationId, reserved.HostIds))]),
+        CancelSpecOp cancel when state is { Phase: SpecOpPhase.None, IsCancelRequested: false } => new SpecOpDecision([new CancelRequested(state.OperationId, cancel.RequestedBy)], [], []),
         _ => SpecOpDecision.Nothing,
     };
 }

@@ -8,8 +8,14 @@ internal static class SpecOpEnding
     /// <summary>A replica's commit is durable: the operation is won, whatever else was under way.</summary>
     public static void Won(SpecOpDraft draft, int winner, string hostId, int epoch)
     {
-        if (draft.State.Phase != SpecOpPhase.Racing || !draft.State.Replicas.ContainsKey(winner))
+        if (!draft.State.Replicas.ContainsKey(winner))
         {
+            return;
+        }
+
+        if (draft.State.Phase != SpecOpPhase.Racing)
+        {
+            SpecOpFencing.Recovered(draft, winner, hostId, epoch);
             return;
         }
 
@@ -86,9 +92,20 @@ internal static class SpecOpEnding
     {
         // The winner may run, and say so, before the news of its commit has come here: then the commit itself is acted on first.
         ActOnCommit(draft);
-        if (draft.State.Completed?.WinnerReplica == resumed.Replica && !draft.State.Resumed)
+        if (draft.State.MachineReplica == resumed.Replica && draft.State.Phase == SpecOpPhase.Completed && !draft.State.Resumed)
         {
             draft.Record(resumed);
+            SettleIfNothingIsLeft(draft);
+        }
+    }
+
+    /// <summary>The winner's guest ended before it ran. The operation is won all the same; what becomes of the machine is no longer its business.</summary>
+    public static void Lost(SpecOpDraft draft, WinnerLost lost)
+    {
+        ActOnCommit(draft);
+        if (draft.State.MachineReplica == lost.Replica && draft.State.Phase == SpecOpPhase.Completed && !draft.State.Resumed && !draft.State.IsWinnerLost)
+        {
+            draft.Record(lost);
             SettleIfNothingIsLeft(draft);
         }
     }
@@ -100,7 +117,8 @@ internal static class SpecOpEnding
             return;
         }
 
-        if (replica.Outcome == ReplicaOutcome.Won)
+        ActOnCommit(draft);
+        if (draft.State.MachineReplica == cleaned.Replica)
         {
             // The winner's host forgets the replica once it runs, and a late command may make it say that nothing of it is left. Its memory is the machine's now.
             return;
@@ -149,13 +167,41 @@ internal static class SpecOpEnding
             return;
         }
 
-        AskForEverything(draft, due.Attempt);
+        GiveUpTheWinner(draft);
+        if (draft.State.Phase == SpecOpPhase.Completed)
+        {
+            AskForEverything(draft, due.Attempt);
+            AskForWinner(draft);
+        }
+    }
+
+    /// <summary>The winner tells once that it runs, and that word may be lost with a queue.</summary>
+    private static void AskForWinner(SpecOpDraft draft)
+    {
+        if (draft.State is { MachineReplica: { } winner, Resumed: false, IsWinnerLost: false } state)
+        {
+            draft.Tell(state.Replicas[winner].HostId, new ConfirmReplica(draft.OperationId, winner, draft.Accepted.VmId, state.Replicas[winner].HostId));
+        }
+    }
+
+    /// <summary>
+    /// The winner's guest may have ended while no agent ran on its host, or the word that it runs was lost, and nobody is left to say so. Once the machine is no longer the
+    /// winner's, there is nothing to wait for.
+    /// </summary>
+    private static void GiveUpTheWinner(SpecOpDraft draft)
+    {
+        if (draft.State is { MachineReplica: { } winner, Resumed: false, IsWinnerLost: false } state && !OwnershipDecider.IsWon(draft.Facts.Ownership, draft.OperationId))
+        {
+            Reason reason = new("machine-gone-on", $"The machine was given up, or has gone on to another host, in epoch {draft.Facts.Ownership.Epoch}.");
+            draft.Record(new WinnerLost(draft.OperationId, winner, state.Replicas[winner].HostId, reason));
+            SettleIfNothingIsLeft(draft);
+        }
     }
 
     /// <summary>Tells the replica's host to drop its shell.</summary>
     public static void AskForCleanup(SpecOpDraft draft, ReplicaState replica)
     {
-        if (!replica.Cleaned && replica.Outcome is { } outcome && outcome != ReplicaOutcome.Won)
+        if (!replica.Cleaned && replica.Outcome is { } outcome && replica.Replica != draft.State.MachineReplica)
         {
             SpecOpAccepted op = draft.Accepted;
             AbortReplica abort = new(op.OperationId, replica.Replica, op.Epoch, op.VmId, replica.HostId, outcome, replica.Reason!);
@@ -205,7 +251,7 @@ internal static class SpecOpEnding
         }
 
         SpecOpAccepted op = draft.Accepted;
-        if (op.SourceHostId is { } source && draft.State.Source is null)
+        if (op.SourceHostId is { } source && draft.State.Source is null && !draft.State.FencedHosts.Contains(source))
         {
             draft.Tell(source, new ReleaseSource(op.OperationId, op.Epoch, op.VmId, source));
         }
@@ -214,7 +260,7 @@ internal static class SpecOpEnding
         draft.Later(pause < SpecOpDecider.LongestCleanupPause ? pause : SpecOpDecider.LongestCleanupPause, new CleanupDeadline(op.OperationId, attempt + 1));
     }
 
-    private static void SettleIfNothingIsLeft(SpecOpDraft draft)
+    public static void SettleIfNothingIsLeft(SpecOpDraft draft)
     {
         if (draft.State is { Phase: SpecOpPhase.Completed, NothingLeft: true })
         {

@@ -19,6 +19,11 @@ internal static class SpecOpOpening
             return Refuse(request, error.Field, error.Reason);
         }
 
+        if (state.IsCancelRequested)
+        {
+            return Refuse(request, "operationId", new Reason("cancelled", "The operation was cancelled before its request came."));
+        }
+
         if (SpecOpRules.FirstConflict(request, facts) is { } conflict)
         {
             return Refuse(request, conflict.Field, conflict.Reason);

@@ -100,10 +100,11 @@ internal static class SpecOpRace
         }
     }
 
+    /// <summary>Recorded also after the replica's end: while its shell is there, its image may be the one that the machine is recovered from.</summary>
     public static void Ready(SpecOpDraft draft, ReplicaReady ready)
     {
-        if (draft.State.Replicas.TryGetValue(ready.Replica, out ReplicaState? replica) && replica.IsLive && ready.Epoch == draft.Accepted.Epoch
-            && (replica.ReadyIncarnation is not { } before || ready.Incarnation > before))
+        if (draft.State.Phase is SpecOpPhase.Racing or SpecOpPhase.Completed && draft.State.MachineReplica is null && draft.State.Replicas.TryGetValue(ready.Replica, out ReplicaState? replica) && !replica.Cleaned && ready.Epoch == draft.Accepted.Epoch
+            && (replica.ReadyIncarnation is not { } before || ready.Incarnation > before || ready.OwnershipVersion > replica.ReadyVersion))
         {
             draft.Record(ready);
         }

@@ -8,7 +8,8 @@ namespace SpecMesh.Speculation.SpecOps;
 /// <summary>What the decider is told besides the message itself; recorded with the events, so that the decision can be taken again.</summary>
 /// <param name="Ownership">The machine's event stream at the moment of the decision.</param>
 /// <param name="UnknownHosts">Those of the request's targets that no host has ever registered as.</param>
-public sealed record SpecOpFacts(OwnershipView Ownership, IReadOnlyList<string> UnknownHosts);
+/// <param name="OwnerSuspicion">Why the owner's host is suspected; null while it is trusted, and where the decision does not ask.</param>
+public sealed record SpecOpFacts(OwnershipView Ownership, IReadOnlyList<string> UnknownHosts, Reason? OwnerSuspicion = null);
 
 /// <summary>What makes a request refused: each rule names the field and tells why.</summary>
 public static class SpecOpRules
@@ -74,7 +75,9 @@ public static class SpecOpRules
 
         if (request.Kind == OperationKind.PowerOn && vm.OwnerHostId is not null)
         {
-            return Wrong("vmId", "already-running", $"{request.VmId} runs on {vm.OwnerHostId}.");
+            return facts.OwnerSuspicion is { } silent
+                ? Wrong("vmId", "owner-unknown", $"{request.VmId} belongs to {vm.OwnerHostId}, and whether it runs there is unknown: {silent.Detail} If that host is dead, confirm it: specmesh host fence {vm.OwnerHostId}.")
+                : Wrong("vmId", "already-running", $"{request.VmId} runs on {vm.OwnerHostId}.");
         }
 
         if (request.Kind == OperationKind.PowerOn && vm.Vm is null && request.Vm is null)

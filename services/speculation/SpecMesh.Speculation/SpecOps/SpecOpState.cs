@@ -46,6 +46,9 @@ public sealed record ReplicaState(int Replica, string HostId)
     /// <summary>Incarnation of the image that was complete last; null before the first.</summary>
     public int? ReadyIncarnation { get; init; }
 
+    /// <summary>Ownership version that this image belongs to; null before the first.</summary>
+    public long? ReadyVersion { get; init; }
+
     /// <summary>How it ended; null while it runs.</summary>
     public ReplicaOutcome? Outcome { get; init; }
 
@@ -91,8 +94,20 @@ public sealed record SpecOpState(Guid OperationId)
     /// <summary>True once the winner runs the guest.</summary>
     public bool Resumed { get; init; }
 
+    /// <summary>True once the winner's guest has ended, or its host is confirmed dead, before it was heard to run.</summary>
+    public bool IsWinnerLost { get; init; }
+
+    /// <summary>The replica whose image became the machine after the operation had ended without a winner; null when none did.</summary>
+    public int? RecoveredReplica { get; init; }
+
+    /// <summary>Hosts that are confirmed dead.</summary>
+    public ImmutableSortedSet<string> FencedHosts { get; init; } = ImmutableSortedSet.Create<string>(StringComparer.Ordinal);
+
     /// <summary>True once its end was asked for.</summary>
     public bool IsCancelRequested { get; init; }
+
+    /// <summary>The replica whose shell is the machine now; null when none has become it.</summary>
+    public int? MachineReplica => Completed?.WinnerReplica ?? RecoveredReplica;
 
     /// <summary>Replicas that may still win.</summary>
     public IEnumerable<ReplicaState> Live => Replicas.Values.Where(replica => replica.IsLive);
@@ -100,9 +115,9 @@ public sealed record SpecOpState(Guid OperationId)
     /// <summary>True when no host holds anything for the operation any more.</summary>
     public bool NothingLeft =>
         Completed is { } completed
-        && Replicas.Values.All(replica => replica.Cleaned || replica.Outcome == ReplicaOutcome.Won)
-        && (completed.SourceHostId is null || Source is not null)
-        && (completed.WinnerReplica is null || Resumed);
+        && Replicas.Values.All(replica => replica.Cleaned || replica.Replica == MachineReplica)
+        && (completed.SourceHostId is null || Source is not null || FencedHosts.Contains(completed.SourceHostId))
+        && (MachineReplica is null || Resumed || IsWinnerLost);
 
     /// <summary>The fold's step.</summary>
     public static SpecOpState Evolve(SpecOpState state, object @event) => @event switch
@@ -123,7 +138,12 @@ public sealed record SpecOpState(Guid OperationId)
             // The counters of a replica that has ended hold this round already: its news was only overtaken.
             Counters = replica.IsLive ? Add(replica.Counters, round) : replica.Counters,
         }),
-        ReplicaReady ready => state.With(ready.Replica, replica => replica with { Phase = ReplicaPhase.Ready, ReadyIncarnation = ready.Incarnation }),
+        ReplicaReady ready => state.With(ready.Replica, replica => replica with
+        {
+            Phase = replica.IsLive ? ReplicaPhase.Ready : replica.Phase,
+            ReadyIncarnation = ready.Incarnation,
+            ReadyVersion = ready.OwnershipVersion,
+        }),
         ReplicaCommitted committed => state.With(committed.Replica, replica => End(replica, ReplicaOutcome.Won, committed.Reason, replica.Counters)),
         ReplicaAborted aborted => state.With(aborted.Replica, replica => End(replica, ReplicaOutcome.Aborted, aborted.Reason, aborted.Counters)),
         ReplicaFailed failed => state.With(failed.Replica, replica => End(replica, ReplicaOutcome.Failed, failed.Reason, failed.Counters)),
@@ -132,8 +152,18 @@ public sealed record SpecOpState(Guid OperationId)
         ReplicaCleaned cleaned => state.With(cleaned.Replica, replica => replica with { Cleaned = true }),
         SpecOpCompleted completed => state with { Phase = SpecOpPhase.Completed, Completed = completed },
         SourceReleased released => Release(state, released),
+        WinnerLost => state with { IsWinnerLost = true },
+        OperationHostFenced fenced => Fence(state, fenced.HostId),
+        MachineRecovered recovered => state with { RecoveredReplica = recovered.Replica },
         SpecOpSettled => state with { Phase = SpecOpPhase.Settled },
         _ => throw new InvalidOperationException($"{@event.GetType().Name} does not belong into {EventStreams.OfOperation(state.OperationId)}."),
+    };
+
+    private static SpecOpState Fence(SpecOpState state, string hostId) => state with
+    {
+        FencedHosts = state.FencedHosts.Add(hostId),
+        Replicas = state.Replicas.SetItems(state.Replicas.Where(pair => pair.Value.HostId == hostId).Select(pair => KeyValuePair.Create(pair.Key, pair.Value with { Cleaned = true }))),
+        IsWinnerLost = state.IsWinnerLost || (state.MachineReplica is { } replica && state.Replicas[replica].HostId == hostId),
     };
 
     private SpecOpState With(int replica, Func<ReplicaState, ReplicaState> change) => this with { Replicas = Replicas.SetItem(replica, change(Replicas[replica])) };

@@ -11,7 +11,7 @@ public enum TargetPhase
     /// <summary>The shell waits for pages.</summary>
     Receiving,
 
-    /// <summary>Every page of one incarnation is here, verified; only a decision may end it now.</summary>
+    /// <summary>Every page of one incarnation is here, verified; it may be the only image that is left, so only an event that makes it void may end it now.</summary>
     Ready,
 
     /// <summary>The commit is being appended; its answer decides.</summary>
@@ -45,13 +45,19 @@ public sealed record TargetState(StartReplica Command)
     /// <summary>Digest of the image that is complete.</summary>
     public string Digest { get; init; } = "";
 
+    /// <summary>Version of the ownership event stream that the source held when it sent the last pages of the image that is complete.</summary>
+    public long ImageVersion { get; init; }
+
+    /// <summary>True once the shell's guest has ended: nothing can run here any more.</summary>
+    public bool GuestGone { get; init; }
+
     /// <summary>Version of the ownership event stream that the vote was given at.</summary>
     public long VotedVersion { get; init; }
 
     /// <summary>What was appended or read without an answer; it is tried again at the next tick.</summary>
     public TargetEffect? Unanswered { get; init; }
 
-    /// <summary>How the replica ends, once that is decided; sent along until the shell is gone.</summary>
+    /// <summary>Why the replica ends, once somebody wants that; the shell is kept while its image may still be needed.</summary>
     public Reason? EndReason { get; init; }
 }
 
@@ -68,7 +74,7 @@ public abstract record TargetInput
     public sealed record ShellFailed(Reason Reason) : TargetInput;
 
     /// <summary>Every page is here and the digest is the source's; READY went out on the migration stream.</summary>
-    public sealed record ImageComplete(int Incarnation, string Digest) : TargetInput;
+    public sealed record ImageComplete(int Incarnation, string Digest, long OwnershipVersion) : TargetInput;
 
     /// <summary>The source resumed its guest: the image is void.</summary>
     public sealed record ImageVoided : TargetInput;
@@ -76,8 +82,14 @@ public abstract record TargetInput
     /// <summary>The source's vote.</summary>
     public sealed record VoteReceived(long OwnershipVersion, int Incarnation, int Epoch) : TargetInput;
 
+    /// <summary>The source is confirmed dead; the operation votes in its place.</summary>
+    public sealed record CommitGranted(CommitReplica Command) : TargetInput;
+
     /// <summary>The migration stream broke.</summary>
     public sealed record StreamLost(Reason Reason) : TargetInput;
+
+    /// <summary>The shell's guest ended on its own, and its memory with it.</summary>
+    public sealed record GuestLost(Reason Reason) : TargetInput;
 
     /// <summary>The source ended the replica on the migration stream.</summary>
     public sealed record SourceAborted(Reason Reason) : TargetInput;

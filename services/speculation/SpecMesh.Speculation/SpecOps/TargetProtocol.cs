@@ -8,9 +8,10 @@ namespace SpecMesh.Speculation.SpecOps;
 /// <remarks>
 /// <code>
 /// Preparing → Receiving ⇄ Ready ─VOTE→ Committing ─accepted→ Starting → Running
-///     └──────────┴──────────┴── decided against ──┴─refused→ Destroying → Gone
+///     └──────────┴── ended ──┴── void ─────────┴─refused, void→ Destroying → Gone
 /// </code>
-/// A power-on goes from Preparing to Committing: there is no source whose vote it needs.
+/// A power-on goes from Preparing to Committing: there is no source whose vote it needs. A complete image is kept until the event stream shows that it is void: the operation may
+/// have ended, but if the source's host is dead this image is all that is left of the machine (services/decisions/0012).
 /// </remarks>
 public static class TargetProtocol
 {
@@ -23,8 +24,10 @@ public static class TargetProtocol
         TargetInput.ImageComplete complete => ImageComplete(state, complete),
         TargetInput.ImageVoided => (state.Phase == TargetPhase.Ready ? state with { Phase = TargetPhase.Receiving, Digest = "" } : state, []),
         TargetInput.VoteReceived vote => Vote(state, vote),
+        TargetInput.CommitGranted granted => Granted(state, granted.Command),
         TargetInput.StreamLost lost => StreamLost(state, lost),
-        TargetInput.SourceAborted aborted => DecidedAgainst(state, aborted.Reason, report: false),
+        TargetInput.GuestLost lost => GuestLost(state, lost.Reason),
+        TargetInput.SourceAborted aborted => End(state, aborted.Reason, report: false),
         TargetInput.Abort abort => Abort(state, abort.Command),
         TargetInput.CommitAnswered answered => CommitAnswered(state, answered.Answer),
         TargetInput.OwnershipUnanswered => (state, []),
@@ -46,9 +49,16 @@ public static class TargetProtocol
     /// <param name="image">The image that the journal holds as complete, written before READY or a commit left; null when there is none.</param>
     /// <param name="now">The target's clock.</param>
     public static (TargetState State, IReadOnlyList<TargetEffect> Effects) Recovered(
-        StartReplica command, RecoveryAction action, Reason reason, (int Incarnation, string Digest)? image, DateTimeOffset now)
+        StartReplica command, RecoveryAction action, Reason reason, (int Incarnation, string Digest, long OwnershipVersion)? image, DateTimeOffset now)
     {
-        TargetState found = new(command) { Building = true, Incarnation = image?.Incarnation ?? 0, Digest = image?.Digest ?? "", VotedVersion = command.OwnershipVersion };
+        TargetState found = new(command)
+        {
+            Building = true,
+            Incarnation = image?.Incarnation ?? 0,
+            Digest = image?.Digest ?? "",
+            ImageVersion = image?.OwnershipVersion ?? 0,
+            VotedVersion = command.OwnershipVersion,
+        };
         switch (action)
         {
             case RecoveryAction.Adopt:
@@ -114,7 +124,7 @@ public static class TargetProtocol
             return (state, []);
         }
 
-        TargetState ready = state with { Phase = TargetPhase.Ready, Incarnation = complete.Incarnation, Digest = complete.Digest };
+        TargetState ready = state with { Phase = TargetPhase.Ready, Incarnation = complete.Incarnation, Digest = complete.Digest, ImageVersion = complete.OwnershipVersion };
         return (ready, [new TargetEffect.Report(ReadyReport(ready))]);
     }
 
@@ -137,6 +147,23 @@ public static class TargetProtocol
         return (committing, [append]);
     }
 
+    /// <summary>The grant counts like a vote. While an earlier commit is still unanswered it waits: the operation repeats it.</summary>
+    private static (TargetState, IReadOnlyList<TargetEffect>) Granted(TargetState state, CommitReplica command)
+    {
+        if (state.Phase == TargetPhase.Gone)
+        {
+            return (state, [new TargetEffect.Report(Cleaned(state))]);
+        }
+
+        if (state.Phase != TargetPhase.Ready || command.Incarnation != state.Incarnation || command.Epoch != state.Command.Epoch)
+        {
+            return (state, []);
+        }
+
+        (TargetState committing, TargetEffect append) = Commit(state with { VotedVersion = command.OwnershipVersion });
+        return (committing, [append]);
+    }
+
     /// <summary>
     /// Before READY a broken migration stream ends the replica. After READY the vote may have been given and lost, and if the source has died this image may be
     /// the only one left: then only the event stream may end it.
@@ -145,13 +172,41 @@ public static class TargetProtocol
     {
         if (state.Phase == TargetPhase.Receiving)
         {
-            return DecidedAgainst(state, lost.Reason, report: true);
+            return End(state, lost.Reason, report: true);
         }
 
         return state.Phase == TargetPhase.Ready ? (state with { Unanswered = new TargetEffect.ReadOwnership() }, [new TargetEffect.ReadOwnership()]) : (state, []);
     }
 
-    /// <summary>Ends the replica unless its commit is under way or done: then the append alone decides.</summary>
+    /// <summary>The image is gone. A commit that is under way may have succeeded: then the event stream names this host, and what follows says so.</summary>
+    private static (TargetState, IReadOnlyList<TargetEffect>) GuestLost(TargetState state, Reason reason)
+    {
+        TargetState without = state with { GuestGone = true, EndReason = reason };
+        switch (state.Phase)
+        {
+            case TargetPhase.Receiving or TargetPhase.Ready:
+                return Destroy(without, reason, report: true);
+            case TargetPhase.Preparing:
+                return End(without, reason, report: true);
+            case TargetPhase.Committing:
+                TargetEffect.ReadOwnership read = new();
+                return (without with { Unanswered = read }, [read]);
+            case TargetPhase.Starting:
+                return WinnerLost(without);
+            default:
+                return (state, []);
+        }
+    }
+
+    /// <summary>Committed, but there is nothing to start: the operation is told, and the agent gives the ownership up.</summary>
+    private static (TargetState, IReadOnlyList<TargetEffect>) WinnerLost(TargetState state)
+    {
+        StartReplica command = state.Command;
+        (TargetState destroying, IReadOnlyList<TargetEffect> effects) = Destroy(state, state.EndReason!, report: false);
+        return (destroying, [new TargetEffect.Report(new WinnerLost(command.OperationId, command.Replica, command.HostId, state.EndReason!)), .. effects]);
+    }
+
+    /// <summary>Ends the replica unless its commit is under way or done: then the append alone decides. An operation that ends a complete image is told that there is one.</summary>
     private static (TargetState, IReadOnlyList<TargetEffect>) Abort(TargetState state, AbortReplica command)
     {
         if (state.Phase == TargetPhase.Gone)
@@ -159,7 +214,13 @@ public static class TargetProtocol
             return (state, [new TargetEffect.Report(Cleaned(state))]);
         }
 
-        return command.Epoch == state.Command.Epoch ? DecidedAgainst(state, command.Reason, report: false) : (state, []);
+        if (command.Epoch != state.Command.Epoch)
+        {
+            return (state, []);
+        }
+
+        (TargetState ending, IReadOnlyList<TargetEffect> effects) = End(state, command.Reason, report: false);
+        return ending.Phase == TargetPhase.Ready ? (ending, [new TargetEffect.Report(ReadyReport(ending)), .. effects]) : (ending, effects);
     }
 
     private static (TargetState, IReadOnlyList<TargetEffect>) CommitAnswered(TargetState state, OwnershipAnswer answer)
@@ -171,12 +232,26 @@ public static class TargetProtocol
 
         if (answer.Accepted)
         {
-            return (state with { Phase = TargetPhase.Starting, Unanswered = null }, [new TargetEffect.StartGuest()]);
+            return Committed(state);
         }
 
         Reason reason = answer.Reason ?? new Reason("refused", "The commit was refused.");
-        (TargetState destroying, IReadOnlyList<TargetEffect> effects) = Destroy(state, reason, report: true);
-        return (destroying, [new TargetEffect.TellSource(false, reason.Detail), .. effects]);
+        TargetEffect.TellSource tell = new(false, reason.Detail);
+        if (state.Command.Kind == OperationKind.PowerOn || state.GuestGone || IsOver(state, answer.View))
+        {
+            (TargetState destroying, IReadOnlyList<TargetEffect> effects) = Destroy(state, reason, report: true);
+            return (destroying, [tell, .. effects]);
+        }
+
+        // Somebody ended the vote. Until the source has said that it goes on, this may be the only image.
+        TargetEffect.ReadOwnership read = new();
+        return (state with { Phase = TargetPhase.Ready, EndReason = reason, Unanswered = read }, [tell, read]);
+    }
+
+    private static (TargetState, IReadOnlyList<TargetEffect>) Committed(TargetState state)
+    {
+        TargetState starting = state with { Phase = TargetPhase.Starting, Unanswered = null };
+        return state.GuestGone ? WinnerLost(starting) : (starting, [new TargetEffect.StartGuest()]);
     }
 
     private static (TargetState, IReadOnlyList<TargetEffect>) Observed(TargetState state, OwnershipView view)
@@ -191,15 +266,27 @@ public static class TargetProtocol
         bool ours = view.OwnerOperationId == state.Command.OperationId && view.OwnerReplica == state.Command.Replica && view.OwnerHostId == state.Command.HostId;
         if (ours)
         {
-            // The commit whose answer was lost is found in the event stream.
+            // The commit whose answer was lost is found in the event stream. A shell that still waits for pages was built by a command that came again after its guest had ended.
             return state.Phase is TargetPhase.Ready or TargetPhase.Committing
-                ? (heard with { Phase = TargetPhase.Starting, Unanswered = null }, [new TargetEffect.StartGuest()])
-                : (heard, []);
+                ? Committed(heard)
+                : End(heard, new Reason("built-again", "The replica has committed before, and its guest has ended."), report: false);
         }
 
-        bool stillOpen = view.OpenOperationId == state.Command.OperationId && view.Epoch == state.Command.Epoch;
-        return stillOpen ? (heard, []) : DecidedAgainst(heard, new Reason("operation-over", "The ownership event stream names another host, or the operation has ended."), report: false);
+        Reason over = state.EndReason ?? new Reason("operation-over", "The ownership event stream names another host, or the operation has ended.");
+        if (state.Phase == TargetPhase.Ready || (state.Phase == TargetPhase.Committing && state.GuestGone))
+        {
+            return IsOver(state, view) ? Destroy(heard, over, report: state.EndReason is not null) : (heard, []);
+        }
+
+        return IsOpen(state, view) ? (heard, []) : End(heard, over, report: false);
     }
+
+    private static bool IsOpen(TargetState state, OwnershipView view) => view.OpenOperationId == state.Command.OperationId && view.Epoch == state.Command.Epoch;
+
+    /// <summary>True when what is complete here can never run: a machine that was only built when its operation has ended, an image when it is void.</summary>
+    private static bool IsOver(TargetState state, OwnershipView view) => state.Command.Kind == OperationKind.PowerOn
+        ? !IsOpen(state, view)
+        : OwnershipDecider.IsVoid(view, state.Command.Epoch, state.ImageVersion);
 
     private static (TargetState, IReadOnlyList<TargetEffect>) Started(TargetState state, DateTimeOffset now)
     {
@@ -227,11 +314,21 @@ public static class TargetProtocol
             return (state, [unanswered]);
         }
 
-        return state.Phase is TargetPhase.Receiving or TargetPhase.Ready ? (state, [new TargetEffect.ReadOwnership()]) : (state, []);
+        bool waits = state.Phase is TargetPhase.Receiving or TargetPhase.Ready || state is { Phase: TargetPhase.Committing, GuestGone: true };
+        return waits ? (state, [new TargetEffect.ReadOwnership()]) : (state, []);
     }
 
-    private static (TargetState, IReadOnlyList<TargetEffect>) DecidedAgainst(TargetState state, Reason reason, bool report) =>
-        state.Phase is TargetPhase.Preparing or TargetPhase.Receiving or TargetPhase.Ready ? Destroy(state, reason, report) : (state, []);
+    /// <summary>Somebody ends the replica. A complete image is asked about first.</summary>
+    private static (TargetState, IReadOnlyList<TargetEffect>) End(TargetState state, Reason reason, bool report)
+    {
+        if (state.Phase == TargetPhase.Ready)
+        {
+            TargetEffect.ReadOwnership read = new();
+            return (state with { EndReason = reason, Unanswered = read }, [read]);
+        }
+
+        return state.Phase is TargetPhase.Preparing or TargetPhase.Receiving ? Destroy(state, reason, report) : (state, []);
+    }
 
     private static (TargetState, IReadOnlyList<TargetEffect>) Destroy(TargetState state, Reason reason, bool report)
     {
@@ -255,7 +352,7 @@ public static class TargetProtocol
     }
 
     private static ReplicaReady ReadyReport(TargetState state) =>
-        new(state.Command.OperationId, state.Command.Replica, state.Command.Epoch, state.Command.HostId, state.Incarnation, state.Digest);
+        new(state.Command.OperationId, state.Command.Replica, state.Command.Epoch, state.Command.HostId, state.Incarnation, state.Digest, state.ImageVersion);
 
     private static ReplicaFailed Failed(TargetState state, Reason reason) =>
         new(state.Command.OperationId, state.Command.Replica, state.Command.Epoch, state.Command.HostId, reason, ReplicaCounters.None);

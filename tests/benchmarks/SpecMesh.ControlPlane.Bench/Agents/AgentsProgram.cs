@@ -72,5 +72,10 @@ internal sealed class TimedLines(IReadOnlyDictionary<string, IOwnershipLog> line
     public Task<OwnershipAnswer> RefuseAsync(string vmId, RefuseTransfer request, CancellationToken cancellationToken) =>
         lines[request.HostId].RefuseAsync(vmId, request, cancellationToken);
 
+    public Task<OwnershipAnswer> ReleaseAsync(string vmId, ReleaseOwnership request, CancellationToken cancellationToken) =>
+        lines[request.HostId].ReleaseAsync(vmId, request, cancellationToken);
+
+    public Task<IReadOnlyList<string>> OwnedByAsync(string hostId, CancellationToken cancellationToken) => lines[hostId].OwnedByAsync(hostId, cancellationToken);
+
     public Task<OwnershipView> ReadAsync(string vmId, CancellationToken cancellationToken) => lines.First().Value.ReadAsync(vmId, cancellationToken);
 }

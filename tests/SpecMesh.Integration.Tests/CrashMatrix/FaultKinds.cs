@@ -1,0 +1,44 @@
+namespace SpecMesh.Integration.Tests.CrashMatrix;
+
+/// <summary>What strikes a process, and how it ends.</summary>
+public static class FaultKinds
+{
+    /// <summary>Longer than a source waits for a commit (2 s) and than a silent host is trusted (3 s here).</summary>
+    private static readonly TimeSpan Length = TimeSpan.FromSeconds(4);
+
+    /// <summary>Strikes, lets everybody go on who waits, and ends the fault when it has lasted.</summary>
+    /// <param name="system">Where.</param>
+    /// <param name="fault">One of <see cref="Cell.Faults"/>.</param>
+    /// <param name="process">Whom it strikes.</param>
+    /// <param name="carriesData">True when its part has it connect to others' data endpoints.</param>
+    /// <param name="goOn">Releases whoever waits at the step.</param>
+    public static async Task StrikeAsync(CrashSystem system, string fault, string process, bool carriesData, Action goOn)
+    {
+        switch (fault)
+        {
+            case "killed":
+                system.Victims.Kill(process);
+                goOn();
+                break;
+            case "frozen":
+                system.Victims.Freeze(process);
+                goOn();
+                await Until.PassedAsync(Length);
+                system.Victims.Thaw(process);
+                break;
+            case "cut-off":
+                IReadOnlyList<Link> links = [.. system.Links.All.Where(link => link.From == process || link.To == process || (carriesData && link.From is null))];
+                foreach (Link link in links)
+                {
+                    link.FallSilent();
+                }
+
+                goOn();
+                await Until.PassedAsync(Length);
+                system.Links.HealAll();
+                break;
+            default:
+                throw new ArgumentException($"{fault} is no fault.", nameof(fault));
+        }
+    }
+}

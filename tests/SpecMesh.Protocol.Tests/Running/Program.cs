@@ -1,0 +1,3 @@
+using SpecMesh.Protocol.Tests.Running;
+
+return Command.Run(args);

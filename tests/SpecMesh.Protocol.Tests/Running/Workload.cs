@@ -1,0 +1,192 @@
+using SpecMesh.Contracts;
+using SpecMesh.Hosting;
+using SpecMesh.Protocol.Tests.Faults;
+using SpecMesh.Protocol.Tests.Hosts;
+using SpecMesh.Speculation;
+using SpecMesh.Speculation.SpecOps;
+
+namespace SpecMesh.Protocol.Tests.Running;
+
+/// <summary>What the callers want in a schedule: machines that run or do not, operations one after another and at once on the same machine, cancels at any moment, maintenance.</summary>
+internal sealed class Workload
+{
+    private readonly Cluster cluster;
+    private readonly Prng random;
+    private readonly List<string> vms;
+    private readonly List<Request> requests = [];
+    private int unanswered;
+
+    public Workload(Cluster cluster, Prng random)
+    {
+        this.cluster = cluster;
+        this.random = random;
+        vms = [.. Enumerable.Range(1, 2 + random.NextInt(3)).Select(i => $"vm-{i}")];
+    }
+
+    /// <summary>Requests that are still being told to the service.</summary>
+    public int Unanswered => unanswered;
+
+    /// <summary>Operations that were asked for.</summary>
+    public IEnumerable<Guid> Operations => requests.Select(request => request.Submit.OperationId).Distinct();
+
+    /// <summary>Lays out the machines and plans the requests.</summary>
+    public void Begin()
+    {
+        foreach (SimulatedHost host in cluster.Hosts)
+        {
+            Append(EventStreams.OfHost(host.Id), EventStreams.HostType, new HostRegistered(host.Id, host.FailureDomain, host.MemoryBytes));
+        }
+
+        HashSet<string> running = [];
+        for (int i = 0; i < vms.Count; i++)
+        {
+            cluster.SetWrites(vms[i], 1 + random.NextInt(4));
+            SimulatedHost host = cluster.Hosts[random.NextInt(cluster.Hosts.Count)];
+            if (random.NextInt(4) > 0)
+            {
+                running.Add(vms[i]);
+                PutOn(host, vms[i], i);
+            }
+        }
+
+        int count = 1 + random.NextInt(5);
+        TimeSpan at = TimeSpan.Zero;
+        for (int i = 0; i < count; i++)
+        {
+            at = random.NextInt(3) == 0 ? at + TimeSpan.FromMilliseconds(random.Uniform(0, 50)) : at + TimeSpan.FromSeconds(random.Uniform(0, 6));
+            string vm = i > 0 && random.NextInt(3) == 0 ? requests[^1].Submit.VmId : vms[random.NextInt(vms.Count)];
+            Request request = NewRequest(i, at, vm, running.Contains(vm) != (random.NextInt(8) == 0));
+            running.Add(vm);
+            if (!cluster.Plan.OmittedOperations.Contains(i))
+            {
+                requests.Add(request);
+                Schedule(request);
+            }
+        }
+
+        PlanMaintenance();
+    }
+
+    private Request NewRequest(int number, TimeSpan at, string vm, bool migrate)
+    {
+        Guid id = new(number + 1, (short)(cluster.Plan.Seed & 0x7FFF), 0, 0, 0, 0, 0, 0, 0, 0, 3);
+        string? manager = random.NextInt(6) switch { 0 => "retry-same-server", 1 => "retry-repick", _ => null };
+        int? sq = manager is null ? 1 + random.NextInt(4) : null;
+        string? choice = random.NextInt(3) switch { 0 => "random", 1 => "least-loaded", _ => null };
+        CostLimits? cost = random.NextInt(4) switch { 0 => new CostLimits(random.Uniform(0.3, 2)), 1 => null, _ => new CostLimits(20) };
+        IReadOnlyList<string>? targets = random.NextInt(6) == 0 ? Targets(sq ?? 1) : null;
+        VmDefinition? definition = migrate ? null : new VmDefinition(Cluster.MemoryBytes);
+        SubmitSpecOp submit = new(id, migrate ? OperationKind.Migrate : OperationKind.PowerOn, vm, sq, targets, cost, choice, manager, definition, "client");
+        List<TimeSpan> cancels = [];
+        if (random.NextInt(4) == 0)
+        {
+            for (int i = 1 + random.NextInt(2); i > 0; i--)
+            {
+                // Before the request is there, in the thick of it, and long after its end.
+                double seconds = random.NextInt(4) switch { 0 => random.Uniform(-0.1, 0.1), 1 => random.Uniform(20, 60), _ => random.Uniform(0, 4) };
+                cancels.Add(at + TimeSpan.FromSeconds(seconds));
+            }
+        }
+
+        return new Request(submit, at, random.NextInt(2) == 0, cancels, random.NextInt(10) == 0);
+    }
+
+    private List<string> Targets(int sq)
+    {
+        List<string> targets = [.. random.Shuffle(cluster.Hosts.Select(host => host.Id)).Take(sq + random.NextInt(2))];
+        if (random.NextInt(10) == 0)
+        {
+            targets[0] = "nowhere";
+        }
+
+        return targets;
+    }
+
+    private void Schedule(Request request)
+    {
+        cluster.Scheduler.After(request.At, () => Tell(request.Submit, request.OverHttp));
+        if (request.Twice)
+        {
+            cluster.Scheduler.After(request.At + TimeSpan.FromSeconds(random.Uniform(0, 10)), () => Tell(request.Submit, !request.OverHttp));
+        }
+
+        foreach (TimeSpan cancel in request.Cancels)
+        {
+            cluster.Scheduler.After(cancel, () => Tell(new CancelSpecOp(request.Submit.OperationId, "client"), random.NextInt(2) == 0));
+        }
+    }
+
+    private void PlanMaintenance()
+    {
+        if (random.NextInt(5) == 0)
+        {
+            string host = cluster.Hosts[random.NextInt(cluster.Hosts.Count)].Id;
+            double at = random.Uniform(0, 8);
+            cluster.Scheduler.After(TimeSpan.FromSeconds(at), () => cluster.Broker.Accept(new SetHostMaintenance(host, true), null, cluster.NextMessageId()));
+            cluster.Scheduler.After(TimeSpan.FromSeconds(at + random.Uniform(0, 10)), () => cluster.Broker.Accept(new SetHostMaintenance(host, false), null, cluster.NextMessageId()));
+        }
+    }
+
+    /// <summary>A caller tells its request until it has an answer: over the bus, or directly.</summary>
+    private void Tell<T>(T message, bool overHttp)
+        where T : class
+    {
+        unanswered++;
+        cluster.Trace?.Note($"client -> {message}{(overHttp ? " over HTTP" : "")}");
+        _ = overHttp ? CallAsync(message) : PublishAsync(message);
+    }
+
+    private async Task CallAsync<T>(T message)
+        where T : class
+    {
+        bool answered = false;
+        while (!answered)
+        {
+            (answered, _) = await cluster.Calls.CallAsync(
+                cluster.ClientNode, TimeSpan.FromSeconds(5), policy => policy.Get<SagaRunner<SpecOpState>>().HandleAndReadAsync(message, CancellationToken.None));
+            if (!answered)
+            {
+                await cluster.Client.Pause(TimeSpan.FromMilliseconds(random.Uniform(200, 2000)));
+            }
+        }
+
+        unanswered--;
+    }
+
+    private async Task PublishAsync(object message)
+    {
+        bool confirmed = false;
+        while (!confirmed)
+        {
+            await cluster.Client.Pause(cluster.Links.Delay());
+            if (!cluster.Faults.Strikes(Fault.MessageLost, 0.3))
+            {
+                cluster.Broker.Accept(message, null, cluster.NextMessageId());
+                confirmed = !cluster.Faults.Strikes(Fault.ConfirmLost, 0.3);
+            }
+        }
+
+        unanswered--;
+    }
+
+    /// <summary>A machine that was powered on before the schedule begins.</summary>
+    private void PutOn(SimulatedHost host, string vm, int number)
+    {
+        Guid earlier = new(1000 + number, 0, 0, 0, 0, 0, 0, 0, 0, 0, 3);
+        Guest guest = host.Build(vm, earlier, 0, 0, powerOn: true);
+        Append(
+            EventStreams.OfVm(vm),
+            EventStreams.VmType,
+            new VmDefined(vm, new VmDefinition(Cluster.MemoryBytes)),
+            new OperationOpened(vm, earlier, OperationKind.PowerOn, 0),
+            new OwnershipTransferred(vm, earlier, 0, host.Id, 1, 0, "0000000000000000"),
+            new OperationClosed(vm, earlier, OperationOutcome.Succeeded));
+        Append(EventStreams.OfHost(host.Id), EventStreams.HostType, new VmAllocated(host.Id, vm, Cluster.MemoryBytes));
+        guest.Become(GuestState.Running);
+    }
+
+    private void Append(string stream, string type, params object[] events) => cluster.Store.Commit(
+        new EventStore.Commit("before", [new EventStore.StreamAppend(stream, type, cluster.Store.Read(stream, 0, 1000).Count, events)], []), Engine.NodeClock.Start);
+
+    private sealed record Request(SubmitSpecOp Submit, TimeSpan At, bool OverHttp, IReadOnlyList<TimeSpan> Cancels, bool Twice);
+}
