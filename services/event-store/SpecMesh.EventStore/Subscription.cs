@@ -12,13 +12,16 @@ public sealed class Subscription
 
     private readonly IEventStore store;
     private readonly Func<long, CancellationToken, Task<long>> advance;
+    private readonly Func<CancellationToken, Task>? rest;
     private readonly string? checkpoint;
     private long position;
 
-    private Subscription(IEventStore store, string? checkpoint, Func<Subscription, long, CancellationToken, Task<long>> advance)
+    private Subscription(
+        IEventStore store, string? checkpoint, Func<Subscription, long, CancellationToken, Task<long>> advance, Func<CancellationToken, Task>? rest = null)
     {
         this.store = store;
         this.checkpoint = checkpoint;
+        this.rest = rest;
         this.advance = (after, token) => advance(this, after, token);
     }
 
@@ -38,8 +41,9 @@ public sealed class Subscription
     /// <summary>A subscription whose progress lives in this object only, from the first event on.</summary>
     /// <param name="store">The store.</param>
     /// <param name="handle">Handles one event.</param>
-    public static Subscription FromStart(IEventStore store, Action<StoredEvent> handle) =>
-        new(store, null, (self, after, token) => self.ViewPageAsync(handle, after, token));
+    /// <param name="rest">Waited for between the news of a commit and reading, so that commits that follow each other closely are read together; null: nothing.</param>
+    public static Subscription FromStart(IEventStore store, Action<StoredEvent> handle, Func<CancellationToken, Task>? rest = null) =>
+        new(store, null, (self, after, token) => self.ViewPageAsync(handle, after, token), rest);
 
     /// <summary>Runs until it is cancelled, and then returns. What the handler or the store throws ends it; it may be run again and goes on where its progress stands.</summary>
     public async Task RunAsync(CancellationToken cancellationToken)
@@ -56,6 +60,7 @@ public sealed class Subscription
                 {
                     await change;
                     change = null;
+                    await (rest?.Invoke(cancellationToken) ?? Task.CompletedTask);
                 }
             }
         }
@@ -83,7 +88,7 @@ public sealed class Subscription
         }
     }
 
-    /// <returns>False when there was nothing new.</returns>
+    /// <returns>False when there is nothing more for now.</returns>
     private async Task<bool> AdvanceAsync(CancellationToken cancellationToken)
     {
         long before = Position;
@@ -91,7 +96,7 @@ public sealed class Subscription
         {
             long after = await advance(before, cancellationToken);
             Volatile.Write(ref position, after);
-            return after > before;
+            return checkpoint is null ? after - before >= PageSize : after > before;
         }
         catch (Exception e) when (e is ConcurrencyException or CommitUnknownException)
         {

@@ -60,6 +60,7 @@ internal sealed class ViewWorker(
     string name,
     Action<IServiceProvider, StoredEvent> apply,
     IServiceProvider services,
+    TimeProvider time,
     StoreState state,
     BackOff backOff,
     TimeProvider time,
@@ -67,6 +68,9 @@ internal sealed class ViewWorker(
     ILogger<ViewWorker> logger,
     IEventStore? store = null) : BackgroundService
 {
+    /// <summary>A view may be behind by this: each look at the store costs as much as a commit, and nothing is decided on a view alone.</summary>
+    private static readonly TimeSpan Rest = TimeSpan.FromMilliseconds(50);
+
     private volatile bool caughtUp;
 
     public string Name => name;
@@ -82,7 +86,7 @@ internal sealed class ViewWorker(
         }
 
         await state.WaitUntilOpenAsync(stoppingToken);
-        Subscription subscription = Subscription.FromStart(store, Apply);
+        Subscription subscription = Subscription.FromStart(store, Apply, token => Task.Delay(Rest, time, token));
         for (int failures = 1; ; failures++)
         {
             try

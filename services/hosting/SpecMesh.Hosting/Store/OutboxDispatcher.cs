@@ -71,7 +71,7 @@ internal sealed class OutboxDispatcher(
         {
             published = await store.DispatchAsync(service, options.Value.OutboxBatch, PublishAsync, cancellationToken);
         }
-        while (published > 0);
+        while (published == options.Value.OutboxBatch);
     }
 
     private async Task PublishAsync(IReadOnlyList<OutboxMessage> messages, CancellationToken cancellationToken)

@@ -47,6 +47,8 @@ internal sealed class MetricFamily
 
     public SortedDictionary<string, MetricSeries> Series { get; } = new(StringComparer.Ordinal);
 
+    private Dictionary<int, List<(KeyValuePair<string, object?>[] Tags, MetricSeries Series)>> SeriesOfTags { get; } = [];
+
     public static MetricFamily Of(Instrument instrument)
     {
         Type type = instrument.GetType().GetGenericTypeDefinition();
@@ -65,12 +67,13 @@ internal sealed class MetricFamily
         if (observed)
         {
             Series.Clear();
+            SeriesOfTags.Clear();
         }
     }
 
-    public void Record(string labels, double value)
+    public void Record(ReadOnlySpan<KeyValuePair<string, object?>> tags, double value)
     {
-        MetricSeries series = SeriesOf(labels);
+        MetricSeries series = SeriesOf(tags);
         if (Kind != MetricKind.Histogram)
         {
             // Observed values add up as well: two instruments of one name and one label set share a series, which began empty at this scrape.
@@ -86,6 +89,57 @@ internal sealed class MetricFamily
 
         series.Buckets[bucket]++;
         series.Value += value;
+    }
+
+    /// <summary>Finds the series of tags that came before, in this order, without writing their labels: measurements are many, and label sets few.</summary>
+    private MetricSeries SeriesOf(ReadOnlySpan<KeyValuePair<string, object?>> tags)
+    {
+        HashCode hash = default;
+        foreach (KeyValuePair<string, object?> tag in tags)
+        {
+            hash.Add(tag.Key);
+            hash.Add(tag.Value);
+        }
+
+        int code = hash.ToHashCode();
+        if (!SeriesOfTags.TryGetValue(code, out List<(KeyValuePair<string, object?>[] Tags, MetricSeries Series)>? candidates))
+        {
+            candidates = [];
+            if (SeriesOfTags.Count < MostSeries)
+            {
+                SeriesOfTags.Add(code, candidates);
+            }
+        }
+
+        foreach ((KeyValuePair<string, object?>[] known, MetricSeries series) in candidates)
+        {
+            if (AreSame(tags, known))
+            {
+                return series;
+            }
+        }
+
+        MetricSeries found = SeriesOf(PrometheusText.Labels(tags));
+        candidates.Add((tags.ToArray(), found));
+        return found;
+    }
+
+    private static bool AreSame(ReadOnlySpan<KeyValuePair<string, object?>> tags, KeyValuePair<string, object?>[] known)
+    {
+        if (tags.Length != known.Length)
+        {
+            return false;
+        }
+
+        for (int i = 0; i < known.Length; i++)
+        {
+            if (tags[i].Key != known[i].Key || !Equals(tags[i].Value, known[i].Value))
+            {
+                return false;
+            }
+        }
+
+        return true;
     }
 
     private MetricSeries SeriesOf(string labels)

@@ -68,10 +68,9 @@ internal sealed class MetricsCollector : IDisposable
     private void Record(object? state, double value, ReadOnlySpan<KeyValuePair<string, object?>> tags)
     {
         MetricFamily family = (MetricFamily)state!;
-        string labels = PrometheusText.Labels(tags);
         lock (gate)
         {
-            family.Record(labels, value);
+            family.Record(tags, value);
         }
     }
 }

@@ -21,8 +21,19 @@ internal static class Observability
             .AddCheck<ViewHealth>("views", tags: [MeshHealth.ReadyTag]);
     }
 
+    /// <summary>Several lines for each request say nothing that metrics and traces do not say. An operator's own level for them stands.</summary>
+    private static void QuietFramework(IHostApplicationBuilder builder)
+    {
+        const string Framework = "Microsoft.AspNetCore";
+        if (builder.Configuration[$"Logging:LogLevel:{Framework}"] is null)
+        {
+            builder.Logging.AddFilter(Framework, LogLevel.Warning);
+        }
+    }
+
     public static void AddTelemetry(IHostApplicationBuilder builder, string service)
     {
+        QuietFramework(builder);
         builder.Services.AddMetrics();
         builder.Services.AddSingleton<MetricsCollector>();
         builder.Services.AddHealthChecks();
