@@ -60,7 +60,6 @@ internal sealed class ViewWorker(
     string name,
     Action<IServiceProvider, StoredEvent> apply,
     IServiceProvider services,
-    TimeProvider time,
     StoreState state,
     BackOff backOff,
     TimeProvider time,
