@@ -15,10 +15,14 @@ internal sealed class Reconciler(Agent agent)
     public static readonly TimeSpan Interval = TimeSpan.FromSeconds(15);
 
     private readonly Channel<bool> wanted = Channel.CreateBounded<bool>(new BoundedChannelOptions(1) { FullMode = BoundedChannelFullMode.DropWrite });
+    private readonly Latest<(string VmId, int Epoch), bool> ended = new(10_000);
     private volatile bool knowsAll = agent.Journal.WasThere;
 
     /// <summary>Looks at once, or again after the look that is under way.</summary>
     public void Soon() => wanted.Writer.TryWrite(true);
+
+    /// <summary>This agent has seen an owned guest end: whatever else it may not know, that one is gone.</summary>
+    public void SawEnd(GuestTag tag) => ended.Add((tag.VmId, tag.Epoch + 1), true);
 
     /// <summary>An operator vouches for it that no guest runs here which the agent does not find.</summary>
     public void TrustWhatIsFound() => knowsAll = true;
@@ -90,7 +94,7 @@ internal sealed class Reconciler(Agent agent)
     {
         (Guid?, int?, int)? tag = guest is null ? null : (guest.Tag.OperationId, guest.Tag.Replica, guest.Tag.Epoch);
         bool busy = agent.IsBusyWith(vmId) || (guest is null && agent.HasGuestOf(vmId));
-        (ReconciliationAction action, Reason reason) = Reconciliation.Decide(new HostedMachine(agent.Options.HostId, tag, busy, knowsAll), view);
+        (ReconciliationAction action, Reason reason) = Reconciliation.Decide(new HostedMachine(agent.Options.HostId, tag, busy, knowsAll || ended.TryGet((vmId, view.Epoch), out _)), view);
         switch (action)
         {
             case ReconciliationAction.Destroy:
