@@ -63,7 +63,6 @@ internal sealed class ViewWorker(
     TimeProvider time,
     StoreState state,
     BackOff backOff,
-    TimeProvider time,
     MeshMetrics metrics,
     ILogger<ViewWorker> logger,
     IEventStore? store = null) : BackgroundService
