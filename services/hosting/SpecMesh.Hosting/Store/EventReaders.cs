@@ -62,6 +62,7 @@ internal sealed class ViewWorker(
     IServiceProvider services,
     StoreState state,
     BackOff backOff,
+    TimeProvider time,
     MeshMetrics metrics,
     ILogger<ViewWorker> logger,
     IEventStore? store = null) : BackgroundService
