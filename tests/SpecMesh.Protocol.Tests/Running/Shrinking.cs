@@ -18,7 +18,7 @@ internal static class Shrinking
 {
     private const int MostRuns = 400;
     private const int MostOperations = 12;
-    private const int FewestHosts = 2;
+    private const int FewestHosts = 4;
 
     public static Shrunk Shrink(Plan plan, InvariantException violation)
     {
