@@ -51,12 +51,14 @@ internal sealed class Workload
 
         int count = 1 + random.NextInt(5);
         TimeSpan at = TimeSpan.Zero;
+        string last = vms[0];
         for (int i = 0; i < count; i++)
         {
             at = random.NextInt(3) == 0 ? at + TimeSpan.FromMilliseconds(random.Uniform(0, 50)) : at + TimeSpan.FromSeconds(random.Uniform(0, 6));
-            string vm = i > 0 && random.NextInt(3) == 0 ? requests[^1].Submit.VmId : vms[random.NextInt(vms.Count)];
+            string vm = i > 0 && random.NextInt(3) == 0 ? last : vms[random.NextInt(vms.Count)];
             Request request = NewRequest(i, at, vm, running.Contains(vm) != (random.NextInt(8) == 0));
             running.Add(vm);
+            last = vm;
             if (!cluster.Plan.OmittedOperations.Contains(i))
             {
                 requests.Add(request);
