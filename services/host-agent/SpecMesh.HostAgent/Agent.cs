@@ -295,6 +295,7 @@ public sealed class Agent : IAsyncDisposable
         }
 
         Logger.GuestLost(guest.Tag.VmId);
+        Reconciler.SawEnd(guest.Tag);
         try
         {
             await guest.DestroyAsync(CancellationToken.None);

@@ -23,6 +23,8 @@ public sealed class Journal : IDisposable
     /// <summary>From this length on the file is written anew with what still counts, at the next entry.</summary>
     public const long CompactBytes = 1 << 20;
 
+    private const string VotePrefix = "vote/";
+
     private readonly Lock gate = new();
     private readonly Dictionary<string, Entry> entries = new(StringComparer.Ordinal);
     private readonly string path;
@@ -60,6 +62,18 @@ public sealed class Journal : IDisposable
 
     /// <summary>The vote that was given for a machine; null when none is out.</summary>
     public JournaledVote? ReadVote(string vmId) => Find(KeyOf(vmId))?.Vote;
+
+    /// <summary>Machines that a vote is written down for.</summary>
+    public IReadOnlyList<string> VotedMachines
+    {
+        get
+        {
+            lock (gate)
+            {
+                return [.. entries.Keys.Where(key => key.StartsWith(VotePrefix, StringComparison.Ordinal)).Select(key => key[VotePrefix.Length..])];
+            }
+        }
+    }
 
     /// <summary>Forgets the vote of this operation: its fate is known and has been acted on. Another operation's stays.</summary>
     /// <exception cref="IOException">The vote may still be in the file.</exception>
@@ -110,7 +124,7 @@ public sealed class Journal : IDisposable
         }
     }
 
-    private static string KeyOf(string vmId) => $"vote/{vmId}";
+    private static string KeyOf(string vmId) => VotePrefix + vmId;
 
     private static string KeyOf(Guid operationId, int replica) => $"image/{operationId:N}/{replica}";
 

@@ -15,10 +15,14 @@ internal sealed class Reconciler(Agent agent)
     public static readonly TimeSpan Interval = TimeSpan.FromSeconds(15);
 
     private readonly Channel<bool> wanted = Channel.CreateBounded<bool>(new BoundedChannelOptions(1) { FullMode = BoundedChannelFullMode.DropWrite });
+    private readonly Latest<(string VmId, int Epoch), bool> ended = new(10_000);
     private volatile bool knowsAll = agent.Journal.WasThere;
 
     /// <summary>Looks at once, or again after the look that is under way.</summary>
     public void Soon() => wanted.Writer.TryWrite(true);
+
+    /// <summary>This agent has seen an owned guest end: whatever else it may not know, that one is gone.</summary>
+    public void SawEnd(GuestTag tag) => ended.Add((tag.VmId, tag.Epoch + 1), true);
 
     /// <summary>An operator vouches for it that no guest runs here which the agent does not find.</summary>
     public void TrustWhatIsFound() => knowsAll = true;
@@ -40,6 +44,7 @@ internal sealed class Reconciler(Agent agent)
         string current = "";
         try
         {
+            ForgetVotesWithoutGuest();
             using CancellationTokenSource limit = Agent.LimitCall(cancellationToken);
             IReadOnlyList<string> owned = await agent.OwnershipLog.OwnedByAsync(agent.Options.HostId, limit.Token);
             foreach (string vmId in owned.Concat(agent.OwnedGuests.Select(guest => guest.Tag.VmId)).Distinct(StringComparer.Ordinal))
@@ -54,6 +59,18 @@ internal sealed class Reconciler(Agent agent)
         {
             agent.Logger.NotReconciled(current, error);
             return false;
+        }
+    }
+
+    /// <summary>A guest that was voted away may have died, and then nobody else is left to forget its vote: without a guest a vote says nothing.</summary>
+    private void ForgetVotesWithoutGuest()
+    {
+        foreach (string vmId in agent.Journal.VotedMachines)
+        {
+            if (agent.Journal.ReadVote(vmId) is { } vote && !agent.IsBusyWith(vmId) && !agent.HasGuestOf(vmId))
+            {
+                agent.TryClearVote(vmId, vote.OperationId);
+            }
         }
     }
 
@@ -77,7 +94,7 @@ internal sealed class Reconciler(Agent agent)
     {
         (Guid?, int?, int)? tag = guest is null ? null : (guest.Tag.OperationId, guest.Tag.Replica, guest.Tag.Epoch);
         bool busy = agent.IsBusyWith(vmId) || (guest is null && agent.HasGuestOf(vmId));
-        (ReconciliationAction action, Reason reason) = Reconciliation.Decide(new HostedMachine(agent.Options.HostId, tag, busy, knowsAll), view);
+        (ReconciliationAction action, Reason reason) = Reconciliation.Decide(new HostedMachine(agent.Options.HostId, tag, busy, knowsAll || ended.TryGet((vmId, view.Epoch), out _)), view);
         switch (action)
         {
             case ReconciliationAction.Destroy:

@@ -49,8 +49,7 @@ public sealed class SourceOperation : ProtocolShell<SourceInput>
     {
         await progress.DisposeAsync();
         await streams.DisposeAsync();
-        bool free = !IsBroken && state.Phase is SourcePhase.Copying or SourcePhase.Suspending or SourcePhase.Resuming;
-        if (free && Guest is { State: GuestState.Suspended })
+        if (!IsBroken && state.MayGoOnUnasked && Guest is { State: GuestState.Suspended })
         {
             try
             {

@@ -1,9 +1,11 @@
 using System.Diagnostics;
 using System.Globalization;
 using System.Text;
+using System.Text.Json;
 using RabbitMQ.Client;
 using RabbitMQ.Client.Exceptions;
 using SpecMesh.Cli.Up;
+using SpecMesh.Contracts;
 
 namespace SpecMesh.Integration.Tests.CrashMatrix;
 
@@ -74,6 +76,13 @@ public static class BrokerFaults
         }
     }
 
+    /// <summary>Queues that hold messages, also those that a consumer has taken and not acknowledged; each as <c>NAME MESSAGES</c>.</summary>
+    public static async Task<IReadOnlyList<string>> HoldingAsync(CrashSystem system)
+    {
+        string listed = await ControlAsync(system, "--quiet", "list_queues", "--no-table-headers", "name", "messages");
+        return [.. listed.Split('\n', StringSplitOptions.RemoveEmptyEntries).Select(line => line.Replace('\t', ' ')).Where(line => !line.EndsWith(" 0", StringComparison.Ordinal))];
+    }
+
     /// <summary>Empties the queues that a failed case may have left something in, so that the next one is judged by what it does itself.</summary>
     public static async Task EmptyAsync(string bus, IEnumerable<string> queues)
     {
@@ -88,8 +97,17 @@ public static class BrokerFaults
         }
     }
 
+    /// <summary>Sends a command to a host, as a client does that knows the contracts only.</summary>
+    public static async Task SendAsync(string bus, string hostId, object command)
+    {
+        await using IConnection connection = await ConnectAsync(bus);
+        await using IChannel channel = await connection.CreateChannelAsync(new CreateChannelOptions(publisherConfirmationsEnabled: true, publisherConfirmationTrackingEnabled: true));
+        BasicProperties properties = new() { ContentType = "application/json", DeliveryMode = DeliveryModes.Persistent, Type = $"{command.GetType().Namespace}:{command.GetType().Name}" };
+        await channel.BasicPublishAsync("", HostQueue.Of(hostId), mandatory: true, properties, JsonSerializer.SerializeToUtf8Bytes(command, command.GetType(), ContractJson.Options));
+    }
+
     /// <summary>Runs the broker's own control program, as the user and with the environment that the broker has.</summary>
-    private static async Task ControlAsync(CrashSystem system, params string[] arguments)
+    private static async Task<string> ControlAsync(CrashSystem system, params string[] arguments)
     {
         string broker = string.Create(CultureInfo.InvariantCulture, $"/proc/{system.Victims.PidOf("rabbitmq")}");
         ProcessStartInfo start = new("setpriv") { RedirectStandardOutput = true, RedirectStandardError = true, WorkingDirectory = "/" };
@@ -115,5 +133,6 @@ public static class BrokerFaults
         string said = await control.StandardOutput.ReadToEndAsync() + await control.StandardError.ReadToEndAsync();
         await control.WaitForExitAsync();
         Assert.True(control.ExitCode == 0, said);
+        return said;
     }
 }

@@ -16,8 +16,18 @@ public sealed class Cell : IXunitSerializable
         FaultPoints.Appended, FaultPoints.Resumed, FaultPoints.SourceDestroyed, FaultPoints.LosersCleaned,
     ];
 
+    /// <summary>Around the commits of the services, where only the one that commits is struck.</summary>
+    public static readonly string[] CommitSteps =
+        [FaultPoints.Accepting, FaultPoints.Reserving, FaultPoints.Planning, FaultPoints.Appending, FaultPoints.Answering, FaultPoints.Settled];
+
     /// <summary>By what.</summary>
     public static readonly string[] Faults = ["killed", "frozen", "cut-off"];
+
+    /// <summary>All services and agents at once; they are only killed.</summary>
+    public const string Everyone = "everyone";
+
+    private static readonly string[] AllProcesses = [.. Processes, Everyone];
+    private static readonly string[] AllSteps = [.. Steps, .. CommitSteps];
 
     [Obsolete("For xunit, which reads cells back from their serialized form.")]
     public Cell()
@@ -34,19 +44,20 @@ public sealed class Cell : IXunitSerializable
     public string Fault { get; private set; }
 
     /// <summary>Says which host has which part: the parts go round, so that no host has one of them only.</summary>
-    public int Rotation => Array.IndexOf(Processes, Process) + (2 * Array.IndexOf(Steps, Step)) + Array.IndexOf(Faults, Fault);
+    public int Rotation => Array.IndexOf(AllProcesses, Process) + (2 * Array.IndexOf(AllSteps, Step)) + Array.IndexOf(Faults, Fault);
 
     /// <summary>
     /// True for the third that runs in CI: process + step + fault divisible by three, so that every process meets every step and every fault, and every step every fault.
     /// </summary>
-    public bool IsInTheThird => (Array.IndexOf(Processes, Process) + Array.IndexOf(Steps, Step) + Array.IndexOf(Faults, Fault)) % 3 == 0;
+    public bool IsInTheThird => (Array.IndexOf(AllProcesses, Process) + Array.IndexOf(AllSteps, Step) + Array.IndexOf(Faults, Fault)) % 3 == 0;
 
-    /// <summary>All cells of processes, steps and faults.</summary>
+    /// <summary>All cells.</summary>
     public static IEnumerable<Cell> All() =>
-        from step in Steps
-        from process in Processes
-        from fault in Faults
-        select new Cell(process, step, fault);
+    [
+        .. from step in Steps from process in Processes from fault in Faults select new Cell(process, step, fault),
+        .. from step in CommitSteps from fault in Faults select new Cell(HolderOf(step), step, fault),
+        .. from step in Steps select new Cell(Everyone, step, "killed"),
+    ];
 
     /// <summary>Who reaches the step: whom it is armed for.</summary>
     public static string HolderOf(string step) => step switch

@@ -11,7 +11,7 @@ public sealed class CrashCase(CrashSystem system, string name)
     {
         Move move = new(system, cell.Rotation);
         return new CrashCase(system, cell.ToString()).RunAsync(
-            move, cell.Step, goOn => FaultKinds.StrikeAsync(system, cell.Fault, move.ProcessOf(cell.Process), cell.Process == "source", goOn));
+            move, cell.Step, goOn => FaultKinds.StrikeAsync(system, cell.Fault, move.ProcessesOf(cell.Process), cell.Process == "source", goOn));
     }
 
     /// <summary>Runs a migration up to a step, and strikes.</summary>

@@ -12,7 +12,7 @@ public sealed class CrashMatrixTests(CrashSystem system)
     public static TheoryData<Cell> Rest => [.. Cell.All().Where(cell => !cell.IsInTheThird)];
 
     [OwnServersTheory]
-    [Trait("Matrix", "third")]
+    [Trait("Matrix", "always")]
     [MemberData(nameof(Third))]
     public Task one_guest_survives(Cell cell) => CrashCase.RunAsync(system, cell);
 

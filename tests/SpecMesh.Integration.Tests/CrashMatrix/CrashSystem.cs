@@ -61,6 +61,20 @@ public sealed class CrashSystem : IAsyncLifetime
             return;
         }
 
+        try
+        {
+            await StartAsync();
+        }
+        catch
+        {
+            // xunit disposes of no fixture that could not be made, and this one has servers and a mount.
+            await DisposeAsync();
+            throw;
+        }
+    }
+
+    private async Task StartAsync()
+    {
         StateDirectory state = StateDirectory.Take(home);
         stops.Push(() =>
         {
@@ -101,6 +115,11 @@ public sealed class CrashSystem : IAsyncLifetime
         stops.Push(Store.DisposeAsync);
         Gateway.BaseAddress = new Uri(up.Gateway!);
         Gateway.DefaultRequestHeaders.Authorization = new AuthenticationHeaderValue("Bearer", (await File.ReadAllTextAsync(up.ApiKeyFile)).Trim());
+        foreach (string host in Hosts)
+        {
+            // Its state directory is new, and so is the host: nothing runs there that the agent does not know of.
+            await BrokerFaults.SendAsync(Bus, host, new ReconcileHost(host, NothingUnknown: true));
+        }
     }
 
     public async Task DisposeAsync()

@@ -9,25 +9,25 @@ public static class FaultKinds
     /// <summary>Strikes, lets everybody go on who waits, and ends the fault when it has lasted.</summary>
     /// <param name="system">Where.</param>
     /// <param name="fault">One of <see cref="Cell.Faults"/>.</param>
-    /// <param name="process">Whom it strikes.</param>
+    /// <param name="processes">Whom it strikes.</param>
     /// <param name="carriesData">True when its part has it connect to others' data endpoints.</param>
     /// <param name="goOn">Releases whoever waits at the step.</param>
-    public static async Task StrikeAsync(CrashSystem system, string fault, string process, bool carriesData, Action goOn)
+    public static async Task StrikeAsync(CrashSystem system, string fault, IReadOnlyList<string> processes, bool carriesData, Action goOn)
     {
         switch (fault)
         {
             case "killed":
-                system.Victims.Kill(process);
+                Each(system.Victims.Kill);
                 goOn();
                 break;
             case "frozen":
-                system.Victims.Freeze(process);
+                Each(system.Victims.Freeze);
                 goOn();
                 await Until.PassedAsync(Length);
-                system.Victims.Thaw(process);
+                Each(system.Victims.Thaw);
                 break;
             case "cut-off":
-                IReadOnlyList<Link> links = [.. system.Links.All.Where(link => link.From == process || link.To == process || (carriesData && link.From is null))];
+                IReadOnlyList<Link> links = [.. system.Links.All.Where(link => Strikes(link.From) || Strikes(link.To) || (carriesData && link.From is null))];
                 foreach (Link link in links)
                 {
                     link.FallSilent();
@@ -39,6 +39,16 @@ public static class FaultKinds
                 break;
             default:
                 throw new ArgumentException($"{fault} is no fault.", nameof(fault));
+        }
+
+        bool Strikes(string? process) => process is not null && processes.Contains(process);
+
+        void Each(Action<string> strike)
+        {
+            foreach (string process in processes)
+            {
+                strike(process);
+            }
         }
     }
 }

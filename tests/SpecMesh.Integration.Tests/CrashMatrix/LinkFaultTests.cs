@@ -11,7 +11,7 @@ public sealed class LinkFaultTests(CrashSystem system)
     public static TheoryData<LinkFault> Rest => [.. LinkFault.All().Where(cell => !cell.IsInTheThird)];
 
     [OwnServersTheory]
-    [Trait("Matrix", "third")]
+    [Trait("Matrix", "always")]
     [MemberData(nameof(Third))]
     public Task one_guest_survives_although_the_connection_from(LinkFault cell) => RunAsync(cell);
 

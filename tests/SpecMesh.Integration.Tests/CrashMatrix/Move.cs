@@ -1,6 +1,5 @@
 using System.Net.Http.Json;
 using System.Text.Json;
-using RabbitMQ.Client;
 using SpecMesh.Contracts;
 
 namespace SpecMesh.Integration.Tests.CrashMatrix;
@@ -43,12 +42,16 @@ public sealed class Move
         _ => part,
     };
 
+    /// <summary>The processes that a cell strikes.</summary>
+    public IReadOnlyList<string> ProcessesOf(string part) => part == Cell.Everyone ? [.. Cell.Processes.Select(ProcessOf)] : [ProcessOf(part)];
+
     /// <summary>Powers the machine on at its source.</summary>
     public async Task PowerOnAsync()
     {
         foreach (string host in CrashSystem.Hosts)
         {
-            await InjectAsync(new InjectFault(host, host == Loser ? FaultKind.ThrottleTransfer : FaultKind.None, 0, LoserBytesPerSecond));
+            FaultKind kind = host == Loser ? FaultKind.ThrottleTransfer : FaultKind.None;
+            await BrokerFaults.SendAsync(system.Bus, host, new InjectFault(host, kind, 0, LoserBytesPerSecond));
         }
 
         OperationView view = await system.Gateway.PowerOnAsync(VmId, MemoryBytes, WritePagesPerSecond, Source);
@@ -76,13 +79,5 @@ public sealed class Move
             return id is null ? $"{response.StatusCode}: {body}" : null;
         });
         return id!.Value;
-    }
-
-    private async Task InjectAsync(InjectFault fault)
-    {
-        await using IConnection connection = await BrokerFaults.ConnectAsync(system.Bus);
-        await using IChannel channel = await connection.CreateChannelAsync(new CreateChannelOptions(publisherConfirmationsEnabled: true, publisherConfirmationTrackingEnabled: true));
-        BasicProperties properties = new() { ContentType = "application/json", DeliveryMode = DeliveryModes.Persistent, Type = $"{typeof(InjectFault).Namespace}:{nameof(InjectFault)}" };
-        await channel.BasicPublishAsync("", HostQueue.Of(fault.HostId), mandatory: true, properties, JsonSerializer.SerializeToUtf8Bytes(fault, ContractJson.Options));
     }
 }

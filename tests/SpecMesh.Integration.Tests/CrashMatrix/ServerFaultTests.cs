@@ -6,17 +6,17 @@ public sealed class ServerFaultTests(CrashSystem system)
 {
     private const string DiskFull = "database disk full";
 
-    public static TheoryData<ServerFault> Third => [.. ServerFault.All().Where(cell => cell.IsInTheThird && cell.Fault != DiskFull)];
+    public static TheoryData<ServerFault> Always => [.. ServerFault.All().Where(cell => cell.IsAlwaysRun && cell.Fault != DiskFull)];
 
-    public static TheoryData<ServerFault> Rest => [.. ServerFault.All().Where(cell => !cell.IsInTheThird && cell.Fault != DiskFull)];
+    public static TheoryData<ServerFault> Rest => [.. ServerFault.All().Where(cell => !cell.IsAlwaysRun && cell.Fault != DiskFull)];
 
-    public static TheoryData<ServerFault> ThirdOfDiskFull => [.. ServerFault.All().Where(cell => cell.IsInTheThird && cell.Fault == DiskFull)];
+    public static TheoryData<ServerFault> AlwaysOfDiskFull => [.. ServerFault.All().Where(cell => cell.IsAlwaysRun && cell.Fault == DiskFull)];
 
-    public static TheoryData<ServerFault> RestOfDiskFull => [.. ServerFault.All().Where(cell => !cell.IsInTheThird && cell.Fault == DiskFull)];
+    public static TheoryData<ServerFault> RestOfDiskFull => [.. ServerFault.All().Where(cell => !cell.IsAlwaysRun && cell.Fault == DiskFull)];
 
     [OwnServersTheory]
-    [Trait("Matrix", "third")]
-    [MemberData(nameof(Third))]
+    [Trait("Matrix", "always")]
+    [MemberData(nameof(Always))]
     public Task one_guest_survives_although_the(ServerFault cell) => RunAsync(cell);
 
     [OwnServersTheory]
@@ -25,8 +25,8 @@ public sealed class ServerFaultTests(CrashSystem system)
     public Task one_guest_survives_also_although_the(ServerFault cell) => RunAsync(cell);
 
     [OwnDiskTheory]
-    [Trait("Matrix", "third")]
-    [MemberData(nameof(ThirdOfDiskFull))]
+    [Trait("Matrix", "always")]
+    [MemberData(nameof(AlwaysOfDiskFull))]
     public Task one_guest_survives_although_there_is_no_space_for_the(ServerFault cell) => RunAsync(cell);
 
     [OwnDiskTheory]

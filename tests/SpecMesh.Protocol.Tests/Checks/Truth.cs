@@ -44,6 +44,12 @@ internal sealed class Truth(Cluster cluster)
                 Machine machine = Of(stored.StreamId[EventStreams.VmPrefix.Length..]);
                 machine.View = OwnershipDecider.Evolve(machine.View, stored.Data);
                 cluster.Trace?.Note($"{stored.StreamId} v{machine.View.Version}: {stored.Data}");
+                if (stored.Data is TransferRefused { ByOwner: true } && machine.View.Recovery is null)
+                {
+                    // A refusal that the source had sent before its host was lost has arrived before the fence. Whether the source had heard of it, and gone on, nobody can know.
+                    machine.Saviours = [];
+                }
+
                 if (stored.Data is OwnershipTransferred transferred)
                 {
                     Transferred(machine, transferred);

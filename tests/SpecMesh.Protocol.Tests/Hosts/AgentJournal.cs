@@ -29,6 +29,8 @@ internal sealed class AgentJournal
 
     public JournaledVote? ReadVote(string vmId) => votes.GetValueOrDefault(vmId);
 
+    public IReadOnlyList<string> VotedMachines => [.. votes.Keys];
+
     public void ClearVote(string vmId, Guid operationId)
     {
         if (ReadVote(vmId)?.OperationId == operationId)

@@ -38,6 +38,12 @@ internal sealed class AgentReconciler(Agent agent)
 
     private async Task<bool> TryLookAsync()
     {
+        AgentJournal journal = agent.Host.Journal;
+        foreach (string vmId in journal.VotedMachines.Where(vmId => !agent.IsBusyWith(vmId) && !agent.HasGuestOf(vmId)))
+        {
+            journal.ClearVote(vmId, journal.ReadVote(vmId)!.OperationId);
+        }
+
         string host = agent.Host.Id;
         (bool answered, IReadOnlyList<string>? owned) = await agent.Cluster.Calls.CallAsync(
             agent.Node, TimeSpan.FromSeconds(2), policy => Task.FromResult(policy.Get<OperationDirectory>().OwnedBy(host)));

@@ -46,7 +46,7 @@ internal sealed class SourceSide : ProtocolSide<SourceInput>
     /// <summary>The agent stops in order: a guest that stands still before its last pages goes on.</summary>
     public void LetGo()
     {
-        bool free = state.Phase is SourcePhase.Copying or SourcePhase.Suspending or SourcePhase.Resuming;
+        bool free = state.MayGoOnUnasked;
         Agent.Guard(CloseAsync());
         if (free && Guest is { State: GuestState.Suspended })
         {

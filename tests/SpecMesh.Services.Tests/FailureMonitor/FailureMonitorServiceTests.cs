@@ -85,6 +85,29 @@ public class FailureMonitorServiceTests
         Assert.Empty(await service.ReadAsync("health-h3"));
     }
 
+    /// <summary>
+    /// Seen in the crash matrix: in every ordinary race the host of a loser that was still receiving was counted as failed, because the source closes its migration stream without
+    /// being able to say why.
+    /// </summary>
+    [Fact]
+    public async Task a_replica_that_fails_after_another_ones_commit_has_lost_the_race()
+    {
+        SpecOpAccepted accepted = new(Operation, OperationKind.Migrate, "vm", 2, [], new CostLimits(60), "pack", "speculative", new VmDefinition(1 << 20), "h0", 1, 3, DateTimeOffset.UnixEpoch, "f", null);
+        object[] machine =
+        [
+            new VmDefined("vm", new VmDefinition(1 << 20)),
+            new OperationOpened("vm", Operation, OperationKind.Migrate, 1),
+            new OwnershipTransferred("vm", Operation, 1, "h2", 2, 0, "0011223344556677"),
+        ];
+        await using RunningService service = await StartAsync(
+            new HostWatch(time), (EventStreams.OfOperation(Operation), [accepted]), (EventStreams.OfVm("vm"), machine));
+
+        await service.Bus.PublishAsync(Failed("h1"), default);
+        Guid other = Guid.NewGuid();
+        await service.Bus.PublishAsync(Failed("h1") with { OperationId = other }, default);
+        Assert.Equal([new ReplicaOutcomeCounted("h1", other, 0, true)], await service.ReadAsync("health-h1", 1));
+    }
+
     [Theory]
     [InlineData("0", "5", "HeartbeatSeconds")]
     [InlineData("NaN", "5", "HeartbeatSeconds")]

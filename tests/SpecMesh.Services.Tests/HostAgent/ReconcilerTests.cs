@@ -28,8 +28,6 @@ public sealed class ReconcilerTests : IAsyncLifetime
     [Fact]
     public async Task a_machine_whose_guest_has_died_is_given_up_and_can_be_powered_on_again()
     {
-        // This state directory is the agent's first, so a guest that it does not find might run unseen until somebody vouches for it.
-        host.Agent.Reconciler.TrustWhatIsFound();
         host.KillGuest("vm");
         await AgentMesh.UntilAsync(async () => (await mesh.Ownership.ReadAsync("vm", default)) is { OwnerHostId: null, Epoch: 2 });
         await mesh.PowerOnAsync("vm", host);
@@ -55,9 +53,22 @@ public sealed class ReconcilerTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task a_machine_whose_guest_nobody_has_seen_end_is_unknown_until_somebody_vouches_where_the_state_directory_is_new()
+    {
+        AgentHost fresh = await mesh.HostAsync("h9");
+        await mesh.RecordAsync("lost", new VmDefined("lost", AgentMesh.Vm), new OwnershipTransferred("lost", Guid.NewGuid(), 0, "h9", 1, 0, "d"));
+        fresh.Agent.Reconciler.Soon();
+        host.KillGuest("vm");
+        await AgentMesh.UntilAsync(async () => (await mesh.Ownership.ReadAsync("vm", default)).OwnerHostId is null);
+        Assert.Equal("h9", (await mesh.Ownership.ReadAsync("lost", default)).OwnerHostId);
+        fresh.Agent.Reconciler.TrustWhatIsFound();
+        fresh.Agent.Reconciler.Soon();
+        await AgentMesh.UntilAsync(async () => (await mesh.Ownership.ReadAsync("lost", default)).OwnerHostId is null);
+    }
+
+    [Fact]
     public async Task while_an_operation_is_open_nothing_is_given_up()
     {
-        host.Agent.Reconciler.TrustWhatIsFound();
         Operation open = await mesh.OpenAsync("vm", OperationKind.Migrate);
         host.KillGuest("vm");
         await AgentMesh.UntilAsync(async () => (await host.GuestsAsync()).Count == 1);

@@ -199,6 +199,23 @@ public sealed class RestartTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task an_agent_that_stops_leaves_a_guest_alone_that_stands_still_for_another_operation()
+    {
+        // Found by seed 68143 of the simulated cluster: a command of an ended operation came late, its source only copied, and "its" guest, voted away by the next operation, was resumed.
+        (Operation move, TaskCompletionSource released) = await VotedAsync();
+        Operation late = move with { Id = Guid.NewGuid() };
+        source.Connect(late.Connect(0, source, target, "127.0.0.1:9"));
+        await AgentMesh.UntilAsync(() => Task.FromResult(source.Agent.Source(late.Id) is not null));
+        await source.StopAgentAsync();
+        Assert.Equal(GuestState.Suspended, Assert.Single(await source.GuestsAsync()).State);
+        released.SetResult();
+        await mesh.HearAsync<ReplicaResumed>(resumed => resumed.OperationId == move.Id);
+        await source.StartAgentAsync();
+        await mesh.CloseAsync(move, OperationOutcome.Succeeded);
+        await EndedAsync(move, target);
+    }
+
+    [Fact]
     public async Task an_agent_that_is_killed_in_the_last_pages_resumes_its_guest_when_it_is_back()
     {
         (Operation move, StuckTarget stuck) = await SuspendedAsync();

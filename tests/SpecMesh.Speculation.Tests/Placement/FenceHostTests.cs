@@ -40,6 +40,21 @@ public sealed class FenceHostTests
     }
 
     [Fact]
+    public void a_machine_whose_recovery_was_given_up_is_in_no_operation_any_more()
+    {
+        // Found by seed 201983 of the simulated cluster: the fenced host came back, and kept memory allocated for a machine that nobody has.
+        Reason why = new("fenced", "For a test.");
+        object[] events =
+        [
+            new OwnershipTransferred("vm", Given.Operation(1), 0, "h", 1, 0, "d"),
+            new OwnerFenced("vm", "h", 1, "alice", why, new HeldImage(Given.Operation(2), 0, "h2", 5, 0)),
+            new OwnerFenced("vm", "h", 1, "alice", why),
+        ];
+        MachineFacts machine = events.Aggregate(MachineFacts.Unknown("vm"), MachineFacts.Evolve);
+        Assert.Equal((null, null), (machine.OwnerHostId, machine.OpenOperationId));
+    }
+
+    [Fact]
     public void a_lease_of_a_settled_operation_ends_before_its_time()
     {
         HostState host = Given.Host("h", events: new HostReserved("h", Given.Operation(1), 0, Given.Gibibyte, Given.LeaseUntil));

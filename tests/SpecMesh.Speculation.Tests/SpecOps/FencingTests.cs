@@ -140,6 +140,23 @@ public sealed class FencingTests
     }
 
     [Fact]
+    public void a_dead_host_gets_no_further_replica_and_none_is_waited_for_there()
+    {
+        Scenario naive = Racing("retry-same-server", "b");
+        naive.Do(new FenceOperation(Id, "b", "operator"));
+        Assert.Equal(OperationOutcome.Failed, naive.State.Completed!.Outcome);
+        Assert.DoesNotContain(naive.Last.Effects, effect => effect.Message is RetryDeadline);
+
+        Scenario late = Racing("retry-repick", "b");
+        late.Ended(0, "b");
+        late.Do(new FenceOperation(Id, "b", "operator"));
+        late.Do(new TargetsReserved(Id, 1, ["b"], Why));
+        Assert.Empty(late.Sent<StartReplica>());
+        Assert.Equal("host-fenced", late.TheOne<ReplicaFailed>().Reason.Code);
+        Assert.True(late.State.Replicas[1].Cleaned);
+    }
+
+    [Fact]
     public void a_winner_whose_guest_died_before_it_ran_is_not_waited_for()
     {
         Scenario scenario = Racing(hosts: ["b"]);

@@ -60,9 +60,9 @@ internal sealed class ViewWorker(
     string name,
     Action<IServiceProvider, StoredEvent> apply,
     IServiceProvider services,
-    TimeProvider time,
     StoreState state,
     BackOff backOff,
+    TimeProvider time,
     MeshMetrics metrics,
     ILogger<ViewWorker> logger,
     IEventStore? store = null) : BackgroundService

@@ -20,7 +20,7 @@ public sealed record MachineFacts(string VmId, string? OwnerHostId, Guid? OwnerO
         OperationClosed => facts with { OpenOperationId = null },
         OwnershipTransferred e => facts with { OwnerHostId = e.HostId, OwnerOperationId = e.OperationId },
         OwnerFenced { Recovery: { } image } => facts with { OpenOperationId = image.OperationId },
-        OwnerFenced or OwnershipReleased => facts with { OwnerHostId = null, OwnerOperationId = null },
+        OwnerFenced or OwnershipReleased => facts with { OwnerHostId = null, OwnerOperationId = null, OpenOperationId = null },
         _ => facts,
     };
 }

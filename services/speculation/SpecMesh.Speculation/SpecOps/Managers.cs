@@ -39,7 +39,7 @@ public static class Managers
 
     /// <summary>One replica; after a failure the same host again, with exponential back-off.</summary>
     public static Manager RetrySameServer { get; } = new("retry-same-server", AllowsReplicas: false, NaiveAttempts, (state, last) =>
-        state.Replicas.Count < NaiveAttempts && MayRetry(last)
+        state.Replicas.Count < NaiveAttempts && MayRetry(last) && !state.FencedHosts.Contains(last.HostId)
             ? new Reaction.RetrySameServer(last.Replica, FirstBackOff * Math.Pow(2, state.Replicas.Count - 1))
             : GiveUp(last, "the last attempt"));
 

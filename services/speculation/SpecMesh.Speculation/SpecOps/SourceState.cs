@@ -108,6 +108,12 @@ public sealed record SourceState(Guid OperationId, string VmId, string HostId, i
     /// <summary>True while a target may hold a complete image of the guest as it stands still here.</summary>
     public bool ImageMayBeOut => Phase is SourcePhase.Finishing or SourcePhase.Journaling or SourcePhase.Voted or SourcePhase.Refusing;
 
+    /// <summary>
+    /// True while a guest that stands still does so for this operation and for nobody's image: it may go on when its agent stops. While the operation copies, a guest that stands still
+    /// does so for another operation, whose vote may be out.
+    /// </summary>
+    public bool MayGoOnUnasked => Phase is SourcePhase.Suspending or SourcePhase.Resuming;
+
     /// <summary>True from the vote on until its fate is known.</summary>
     public bool VoteIsOut => Phase is SourcePhase.Voted or SourcePhase.Refusing;
 }

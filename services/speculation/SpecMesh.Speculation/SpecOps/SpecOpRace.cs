@@ -35,11 +35,18 @@ internal static class SpecOpRace
         List<PlannedReplica> planned = [.. hostIds.Select((host, i) => new PlannedReplica(first + i, host))];
         draft.Record(new ReplicasPlanned(draft.OperationId, planned, reason));
         SpecOpAccepted op = draft.Accepted;
-        foreach (PlannedReplica replica in planned)
+        foreach (PlannedReplica replica in planned.Where(replica => !draft.State.FencedHosts.Contains(replica.HostId)))
         {
             draft.Tell(replica.HostId, new StartReplica(
                 op.OperationId, replica.Replica, op.Epoch, op.Kind, op.VmId, replica.HostId, op.SourceHostId, op.Vm, op.OwnershipVersion, op.Cost));
             draft.Later(StartLimitOf(op), new ReplicaDeadline(op.OperationId, replica.Replica));
+        }
+
+        // Its hosts were chosen before one of them was confirmed dead, and the news of that came first.
+        foreach (PlannedReplica replica in planned.Where(replica => draft.State.FencedHosts.Contains(replica.HostId)))
+        {
+            Reason dead = new("host-fenced", $"{replica.HostId} is confirmed dead.");
+            Ended(draft, replica.Replica, op.Epoch, new ReplicaFailed(op.OperationId, replica.Replica, op.Epoch, replica.HostId, dead, ReplicaCounters.None));
         }
     }
 

@@ -128,7 +128,9 @@ public sealed record SpecOpState(Guid OperationId)
         ReplicasPlanned planned => state with
         {
             AnsweredRequests = state.AnsweredRequests + 1,
-            Replicas = state.Replicas.AddRange(planned.Replicas.Select(replica => KeyValuePair.Create(replica.Replica, new ReplicaState(replica.Replica, replica.HostId)))),
+            Replicas = state.Replicas.AddRange(planned.Replicas.Select(replica => KeyValuePair.Create(
+                replica.Replica,
+                new ReplicaState(replica.Replica, replica.HostId) { Cleaned = state.FencedHosts.Contains(replica.HostId) }))),
         },
         TargetsRefused => state with { AnsweredRequests = state.AnsweredRequests + 1 },
         ReplicaStarted started => state.With(started.Replica, replica => replica with { Phase = ReplicaPhase.Started }),
