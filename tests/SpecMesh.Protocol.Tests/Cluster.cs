@@ -31,7 +31,7 @@ internal sealed class Cluster
         Plan = plan;
         Prng random = new(plan.Seed);
         Prng shape = random.Split();
-        Faults = new FaultSource(Scheduler, random.Split(), plan.Omitted) { Observed = Struck };
+        Faults = new FaultSource(Scheduler, random.Split(), plan.Omitted, plan.Focus) { Observed = Struck };
         GuestRandom = random.Split();
         Mutator = plan.Mutator;
         Trace = plan.Traced ? new Trace(Scheduler) : null;

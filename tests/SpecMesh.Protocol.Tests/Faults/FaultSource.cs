@@ -33,7 +33,7 @@ internal sealed class FaultSource
     private readonly Omitted omitted;
     private int next;
 
-    public FaultSource(Scheduler scheduler, Prng seed, Omitted omitted)
+    public FaultSource(Scheduler scheduler, Prng seed, Omitted omitted, IReadOnlySet<Fault> focus)
     {
         this.scheduler = scheduler;
         this.omitted = omitted;
@@ -47,6 +47,10 @@ internal sealed class FaultSource
             bool enabled = seed.NextDouble() < share;
             double rate = heat * Shares[kind] * seed.Uniform(0.3, 1.7);
             rates[kind] = enabled && !calm && !omitted.Kinds.Contains((Fault)kind) ? rate : 0;
+            if (focus.Count > 0)
+            {
+                rates[kind] = focus.Contains((Fault)kind) ? 0.3 * Math.Max(0.3, Shares[kind]) : 0;
+            }
         }
     }
 

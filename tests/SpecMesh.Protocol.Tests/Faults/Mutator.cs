@@ -18,12 +18,24 @@ internal class Mutator
     /// <summary>True: the store appends to a machine's event stream at whatever version it is.</summary>
     public virtual bool StoreIgnoresVersions => false;
 
+    /// <summary>True: an agent hears an answer that comes after it has given the call up.</summary>
+    public virtual bool HearsLateAnswers => false;
+
+    /// <summary>True: a target destroys its complete image when somebody ends the replica, without asking the event stream.</summary>
+    public virtual bool DestroysImagesOnAbort => false;
+
+    /// <summary>The version that a source's last record says that its image belongs to.</summary>
+    public virtual long ImageVersion(long ownershipVersion) => ownershipVersion;
+
     public virtual SourceInput Hear(SourceInput input, SourceState state) => input;
 
     public virtual SourceState Stepped(SourceState before, SourceState after) => after;
 
     /// <summary>What a source believes of a refusal that was never appended; null: it is appended.</summary>
     public virtual SourceInput? RefusalWithoutAppend(SourceSide side, SourceState state, SourceEffect.AppendRefusal refusal) => null;
+
+    /// <summary>True: the source lets the guest run at once, where it should refuse first.</summary>
+    public virtual bool ResumesInsteadOfRefusing(SourceEffect.AppendRefusal refusal) => false;
 
     public virtual void VoteSent(SourceSide side)
     {

@@ -164,8 +164,8 @@ internal sealed class Agent
     public void TakeOver(TargetSide target) => Targets[(target.OperationId, target.Replica)] = target;
 
     /// <summary>A call to replication-policy; false when it counts as unanswered.</summary>
-    public Task<(bool Answered, T? Value)> CallAsync<T>(Func<ReplicationPolicy.Ownership, Task<T>> call) =>
-        Cluster.Calls.CallAsync(Node, TimeSpan.FromSeconds(2), policy => call(policy.Get<ReplicationPolicy.Ownership>()));
+    public Task<(bool Answered, T? Value)> CallAsync<T>(Func<ReplicationPolicy.Ownership, Task<T>> call, Action<T>? late = null) =>
+        Cluster.Calls.CallAsync(Node, TimeSpan.FromSeconds(2), policy => call(policy.Get<ReplicationPolicy.Ownership>()), late);
 
     /// <summary>Publishes something; false when the broker did not confirm it.</summary>
     public async Task<bool> PublishAsync(object message)

@@ -49,6 +49,9 @@ internal abstract class ProtocolSide<TInput>
         Cluster.Scheduler.Post(Life, _ => TakeNext(), null);
     }
 
+    /// <summary>How much likelier than elsewhere its host is lost: where somebody else may hold what the machine is recovered from, it matters most.</summary>
+    protected virtual double LossShare => 1;
+
     public abstract void LookAgain();
 
     protected abstract void Step(TInput input);
@@ -120,7 +123,7 @@ internal abstract class ProtocolSide<TInput>
         appending = true;
         Run(async () =>
         {
-            (bool answered, OwnershipAnswer? answer) = await Agent.CallAsync(append);
+            (bool answered, OwnershipAnswer? answer) = await Agent.CallAsync(append, Cluster.Mutator.HearsLateAnswers ? late => Post(answeredInput(late)) : null);
             appending = false;
             Post(answered ? answeredInput(answer!) : unanswered("The call was not answered."));
         });
@@ -153,7 +156,7 @@ internal abstract class ProtocolSide<TInput>
             {
                 Cluster.CrashAgent(Agent.Host);
             }
-            else if (Faults.Strikes(Fault.HostLoss))
+            else if (Faults.Strikes(Fault.HostLoss, LossShare))
             {
                 Cluster.Troubles.Lose(Agent.Host);
             }

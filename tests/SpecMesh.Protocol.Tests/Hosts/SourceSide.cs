@@ -13,6 +13,7 @@ internal sealed class SourceSide : ProtocolSide<SourceInput>
     private readonly List<Task> leaving = [];
     private SourceState state;
     private DirtyPages? dirty;
+    private bool imageWasOut;
 
     public SourceSide(Agent agent, SourceState state, Guest? guest)
         : base(agent, state.OperationId, state.VmId)
@@ -32,6 +33,8 @@ internal sealed class SourceSide : ProtocolSide<SourceInput>
     public SourcePhase Phase => state.Phase;
 
     public IEnumerable<MigrationStream> OpenStreams => senders.Values.Select(sender => sender.Stream);
+
+    protected override double LossShare => imageWasOut ? 15 : 1;
 
     public override void LookAgain() => Read();
 
@@ -110,6 +113,7 @@ internal sealed class SourceSide : ProtocolSide<SourceInput>
         SourceState before = state;
         (state, IReadOnlyList<SourceEffect> effects) = SourceProtocol.Step(state, heard, Cluster.Limits, Agent.Clock.GetUtcNow());
         state = Cluster.Mutator.Stepped(before, state);
+        imageWasOut |= state.ImageMayBeOut;
         Cluster.Coverage.Saw(state.Phase);
         if (Cluster.Trace is { } trace && (effects.Count > 0 || before.Phase != state.Phase))
         {
@@ -159,6 +163,12 @@ internal sealed class SourceSide : ProtocolSide<SourceInput>
 
     private void Refuse(SourceEffect.AppendRefusal refusal)
     {
+        if (Cluster.Mutator.ResumesInsteadOfRefusing(refusal))
+        {
+            RunUntilDone(ResumeAsync);
+            return;
+        }
+
         if (Cluster.Mutator.RefusalWithoutAppend(this, state, refusal) is { } believed)
         {
             Run(() =>
@@ -252,7 +262,7 @@ internal sealed class SourceSide : ProtocolSide<SourceInput>
         {
             dirty!.FinalHarvest(finish.Incarnation, sender.Pending);
             (StreamRecord.Ready ready, ReplicaRoundCompleted last) =
-                await sender.FinishAsync(finish.Incarnation, finish.OwnershipVersion, (number, pages, pending, ms) => Describe(finish.Replica, number, true, pages, pending, ms));
+                await sender.FinishAsync(finish.Incarnation, Cluster.Mutator.ImageVersion(finish.OwnershipVersion), (number, pages, pending, ms) => Describe(finish.Replica, number, true, pages, pending, ms));
             Post(new SourceInput.RoundEnded(last, sender.Counters));
             Post(new SourceInput.ReadyReceived(finish.Replica, ready.Incarnation, ready.Digest));
         }

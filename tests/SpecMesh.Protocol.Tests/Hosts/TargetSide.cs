@@ -117,6 +117,11 @@ internal sealed class TargetSide : ProtocolSide<TargetInput>, IStreamEnd
         {
             Start(effect);
         }
+
+        if (Cluster.Mutator.DestroysImagesOnAbort && before == TargetPhase.Ready && input is TargetInput.Abort)
+        {
+            RunUntilDone(DestroyShellAsync);
+        }
     }
 
     private void Start(TargetEffect effect)

@@ -48,17 +48,25 @@ internal sealed class AppendsWithoutExpectedVersion : Mutator
     public override TransferOwnership Asked(TransferOwnership request, OwnershipView view) => request with { ExpectedVersion = view.Version, Epoch = view.Epoch };
 }
 
-/// <summary>The vote is given without having been written down.</summary>
-internal sealed class VoteIsNotJournaled : Mutator
+/// <summary>The source lets the guest run again after its last pages without a refusal of its own, so that a target holds an image of the past that no event makes void.</summary>
+internal sealed class ResumesFromFinishingWithoutRefusal : Mutator
 {
-    public override bool JournalsVotes => false;
+    public override bool ResumesInsteadOfRefusing(SourceEffect.AppendRefusal refusal) => refusal.Reason.Code == "candidate-ended";
+
+    public override SourceState Stepped(SourceState before, SourceState after) =>
+        before.Phase == SourcePhase.Finishing && after.Phase == SourcePhase.Refusing
+            ? after with { Phase = SourcePhase.Resuming, Incarnation = after.Incarnation + 1, Candidate = null, SuspendedAt = null, Unanswered = null, Digest = "" }
+            : after;
 }
 
-/// <summary>The source takes the answer to an earlier refusal for the answer to this one.</summary>
-internal sealed class SourceBelievesAnyRefusalAnswer : Mutator
+/// <summary>A target destroys its complete image when the replica is ended, although it may be the only one left.</summary>
+internal sealed class ImageDestroyedOnAbort : Mutator
 {
-    public override SourceInput Hear(SourceInput input, SourceState state) =>
-        input is SourceInput.RefusalAnswered { Answer: { Accepted: true } answer } && state.Phase == SourcePhase.Refusing
-            ? new SourceInput.RefusalAnswered(answer with { View = answer.View with { Version = Math.Max(answer.View.Version, state.OwnershipVersion + 1) } })
-            : input;
+    public override bool DestroysImagesOnAbort => true;
+}
+
+/// <summary>An image says that it belongs to a version that no refusal ever passes, so that it is recovered from although the guest has run on.</summary>
+internal sealed class RecoversFromVoidImage : Mutator
+{
+    public override long ImageVersion(long ownershipVersion) => long.MaxValue / 2;
 }

@@ -13,7 +13,11 @@ namespace SpecMesh.Protocol.Tests.Network;
 internal sealed class Calls(Cluster cluster, IReadOnlyList<ServiceProcess> instances)
 {
     /// <summary>Calls an instance.</summary>
-    public async Task<(bool Answered, T? Value)> CallAsync<T>(Node from, TimeSpan limit, Func<ServiceProcess, Task<T>> work)
+    /// <param name="from">The caller's machine.</param>
+    /// <param name="limit">After this the call counts as unanswered.</param>
+    /// <param name="work">What the instance does.</param>
+    /// <param name="late">Told of an answer that comes after the limit, also of one that would be lost; null: nobody hears of it.</param>
+    public async Task<(bool Answered, T? Value)> CallAsync<T>(Node from, TimeSpan limit, Func<ServiceProcess, Task<T>> work, Action<T>? late = null)
     {
         TaskCompletionSource<(bool, T?)> answer = new();
         cluster.Scheduler.After(limit, () => answer.TrySetResult((false, default)));
@@ -27,13 +31,13 @@ internal sealed class Calls(Cluster cluster, IReadOnlyList<ServiceProcess> insta
         }
         else if (!cluster.Links.IsCut(from, server.Node) && !cluster.Faults.Strikes(Fault.CallLost))
         {
-            cluster.Scheduler.After(delay, server.Life, () => server.Guard(ServeAsync(from, server, work, answer)));
+            cluster.Scheduler.After(delay, server.Life, () => server.Guard(ServeAsync(from, server, work, answer, late)));
         }
 
         return await answer.Task;
     }
 
-    private async Task ServeAsync<T>(Node from, ServiceProcess server, Func<ServiceProcess, Task<T>> work, TaskCompletionSource<(bool, T?)> answer)
+    private async Task ServeAsync<T>(Node from, ServiceProcess server, Func<ServiceProcess, Task<T>> work, TaskCompletionSource<(bool, T?)> answer, Action<T>? late)
     {
         (bool Answered, T? Value) result;
         try
@@ -46,9 +50,19 @@ internal sealed class Calls(Cluster cluster, IReadOnlyList<ServiceProcess> insta
             result = (false, default);
         }
 
-        if (!cluster.Links.IsCut(server.Node, from) && !cluster.Faults.Strikes(Fault.AnswerLost))
+        bool isLost = cluster.Links.IsCut(server.Node, from) || cluster.Faults.Strikes(Fault.AnswerLost);
+        if (isLost && late is null)
         {
-            cluster.Scheduler.After(cluster.Links.Delay(), () => answer.TrySetResult(result));
+            return;
         }
+
+        TimeSpan delay = cluster.Links.Delay();
+        cluster.Scheduler.After(isLost ? delay + TimeSpan.FromSeconds(cluster.Links.Random.Uniform(1, 6)) : delay, () =>
+        {
+            if (!answer.TrySetResult(result) && result.Answered)
+            {
+                late?.Invoke(result.Value!);
+            }
+        });
     }
 }

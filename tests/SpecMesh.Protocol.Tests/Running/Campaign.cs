@@ -27,6 +27,9 @@ internal sealed class Campaign(ulong from, ulong count, int threads)
 
     public Func<ulong, Plan> PlanOf { get; init; } = seed => new Plan(seed);
 
+    /// <summary>What counts as a failure.</summary>
+    public Func<InvariantException, bool> Counts { get; init; } = _ => true;
+
     public void Run(Action<ulong> progress)
     {
         Thread[] workers = [.. Enumerable.Range(0, threads).Select(_ => new Thread(() => Work(progress)))];
@@ -39,7 +42,7 @@ internal sealed class Campaign(ulong from, ulong count, int threads)
         while (Failures.Count < MostFailures && Take() is { } seed)
         {
             Cluster cluster = Schedule.Run(PlanOf(seed));
-            if (cluster.Violation is { } violation)
+            if (cluster.Violation is { } violation && Counts(violation))
             {
                 Failures.Add((seed, violation));
             }

@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using System.Globalization;
 using SpecMesh.Protocol.Tests.Checks;
+using SpecMesh.Protocol.Tests.Mutations;
 
 namespace SpecMesh.Protocol.Tests.Running;
 
@@ -15,10 +16,25 @@ internal static class Command
             return at >= 0 && at + 1 < args.Length ? ulong.Parse(args[at + 1], CultureInfo.InvariantCulture) : otherwise;
         }
 
+        if (args.Contains("--mutations"))
+        {
+            foreach (Mutation mutation in Mutation.OfTheProtocol.Concat(Mutation.OfTheDataPath))
+            {
+                Campaign search = new(1, 10_000, Environment.ProcessorCount) { MostFailures = 1, PlanOf = mutation.PlanOf, Counts = violation => mutation.Rules.Contains(violation.Rule) };
+                Stopwatch stopwatch = Stopwatch.StartNew();
+                search.Run(_ => { });
+                Console.WriteLine($"{mutation.Name}: {search.Coverage.Schedules} schedules, {stopwatch.Elapsed.TotalSeconds:F1} s: {search.Failures.Select(failure => $"seed {failure.Seed}: {failure.Violation.Message}").FirstOrDefault() ?? "NOT CAUGHT"}");
+            }
+
+            return 0;
+        }
+
+        int named = Array.IndexOf(args, "--mutation");
+        Mutation? broken = named >= 0 ? Mutation.Find(args[named + 1]) : null;
         ulong single = Value("--seed", 0);
         if (single > 0)
         {
-            Cluster cluster = Schedule.Run(new Plan(single) { Traced = args.Contains("--trace") });
+            Cluster cluster = Schedule.Run((broken?.PlanOf(single) ?? new Plan(single)) with { Traced = args.Contains("--trace") });
             Console.WriteLine(cluster.Trace);
             Console.WriteLine(cluster.Violation?.Message ?? "no violation");
             Console.WriteLine($"{cluster.Scheduler.Steps} steps, {cluster.Scheduler.Now.TotalSeconds:F1} s simulated, {cluster.Faults.Happened.Count} faults until {cluster.Faults.End.TotalSeconds:F1} s");
@@ -26,7 +42,7 @@ internal static class Command
         }
 
         Stopwatch watch = Stopwatch.StartNew();
-        Campaign campaign = new(Value("--from", 1), Value("--seeds", 10_000), (int)Value("--threads", (ulong)Environment.ProcessorCount));
+        Campaign campaign = new(Value("--from", 1), Value("--seeds", 10_000), (int)Value("--threads", (ulong)Environment.ProcessorCount)) { PlanOf = broken is null ? seed => new Plan(seed) : broken.PlanOf };
         campaign.Run(done => Console.WriteLine($"{done} schedules, {done / watch.Elapsed.TotalSeconds:F0}/s"));
         Console.WriteLine(campaign.Coverage);
         Console.WriteLine($"{campaign.Coverage.Schedules} schedules in {watch.Elapsed.TotalSeconds:F1} s, {campaign.Coverage.Schedules / watch.Elapsed.TotalSeconds:F1}/s, {campaign.Failures.Count} violations");

@@ -12,6 +12,9 @@ internal sealed record Plan(ulong Seed)
 
     public bool Traced { get; init; }
 
+    /// <summary>Kinds of fault that happen often, and no others do; empty: as the seed has it.</summary>
+    public IReadOnlySet<Fault> Focus { get; init; } = new HashSet<Fault>();
+
     /// <summary>Only so many of the seed's hosts.</summary>
     public int MostHosts { get; init; } = int.MaxValue;
 

@@ -103,6 +103,9 @@ public class AllocationTests
 
         Assert.Empty(AllocationDecider.Decide(Host, Beat(10, Neighbour), moving).Events);
         Assert.Empty(AllocationDecider.Decide(Given.Host("h1"), Beat(10, Guest(Vm)), moving).Events);
+        MachineFacts recovering = MachineFacts.Evolve(Owned, new OwnerFenced(Vm, "h1", 1, "operator", new Reason("recovery", ""), new HeldImage(Given.Operation(2), 0, "h2", 5, 0)));
+        Assert.Equal(Given.Operation(2), recovering.OpenOperationId);
+        Assert.Null(MachineFacts.Evolve(recovering, new OwnerFenced(Vm, "h1", 1, "operator", new Reason("no-image", ""))).OpenOperationId);
         MachineFacts over = MachineFacts.Evolve(moving, new OperationClosed(Vm, Given.Operation(2), OperationOutcome.Failed));
         Assert.Single(AllocationDecider.Decide(Host, Beat(10, Neighbour), over).Events);
     }

@@ -86,6 +86,14 @@ public sealed class TargetProtocolTests
         Step(new TargetInput.OwnershipObserved(Open with { Version = 6, VoidedVersion = 6 }));
         Assert.Equal(TargetPhase.Destroying, state.Phase);
         Assert.DoesNotContain(effects, effect => effect is TargetEffect.Report { Message: WinnerLost });
+
+        // The commit was at version 5: at a later one it can no longer succeed, and no image is here that could be waited for.
+        state = before;
+        Step(new TargetInput.OwnershipObserved(Open));
+        Assert.Equal(TargetPhase.Committing, state.Phase);
+        Step(new TargetInput.OwnershipObserved(Open with { Version = 8 }));
+        Assert.Equal(TargetPhase.Destroying, state.Phase);
+        Assert.IsType<ReplicaFailed>(effects.OfType<TargetEffect.Report>().Single().Message);
     }
 
     [Fact]

@@ -275,7 +275,9 @@ public static class TargetProtocol
         Reason over = state.EndReason ?? new Reason("operation-over", "The ownership event stream names another host, or the operation has ended.");
         if (state.Phase == TargetPhase.Ready || (state.Phase == TargetPhase.Committing && state.GuestGone))
         {
-            return IsOver(state, view) ? Destroy(heard, over, report: state.EndReason is not null) : (heard, []);
+            // Without its guest nothing keeps the replica once its commit can no longer succeed, also while the image, had it lived, would still be valid.
+            bool lost = state.GuestGone && view.Version > state.VotedVersion;
+            return lost || IsOver(state, view) ? Destroy(heard, over, report: state.EndReason is not null) : (heard, []);
         }
 
         return IsOpen(state, view) ? (heard, []) : End(heard, over, report: false);

@@ -1,0 +1,48 @@
+using SpecMesh.Protocol.Tests.Faults;
+using SpecMesh.Protocol.Tests.Running;
+
+namespace SpecMesh.Protocol.Tests.Mutations;
+
+/// <summary>A rule of the protocol or of the data path that is broken on purpose, and the rules of which the checks must see one violated.</summary>
+/// <param name="Name">Its name.</param>
+/// <param name="Mutator">Breaks it.</param>
+/// <param name="Rules">What must be seen.</param>
+internal sealed record Mutation(string Name, Mutator Mutator, params string[] Rules)
+{
+    /// <summary>Faults that the mutation needs to do harm; empty: any.</summary>
+    public IReadOnlySet<Fault> Focus { get; init; } = new HashSet<Fault>();
+
+    /// <summary>The five breaking changes of DESIGN section 7, and those of the image that is kept.</summary>
+    public static IReadOnlyList<Mutation> OfTheProtocol { get; } =
+    [
+        new("source-resumes-on-timeout", new SourceResumesOnTimeout(), "R1", "R3", "R5"),
+        new("source-votes-twice", new SourceVotesTwice(), "R1"),
+        new("source-destroys-early", new SourceDestroysEarly(), "R4"),
+        new("target-runs-on-vote", new TargetRunsOnItsVote(), "R2"),
+        new("append-without-expected-version", new AppendsWithoutExpectedVersion(), "R1", "R2", "R3", "R5"),
+        new("resumes-from-finishing-without-refusal", new ResumesFromFinishingWithoutRefusal(), "R3", "R7"),
+        new("image-destroyed-on-abort", new ImageDestroyedOnAbort(), "R6"),
+        new("recovers-from-void-image", new RecoversFromVoidImage(), "R3", "R7"),
+    ];
+
+    /// <summary>The ten mutations of the data path, by their numbers.</summary>
+    public static IReadOnlyList<Mutation> OfTheDataPath { get; } =
+    [
+        new("1-or-into-own-replica-only", new DataPathMutator((guest, time) => new OrIntoOwnReplicaOnly(guest, time)), "I1", "I4"),
+        new("2-or-one-by-one", new DataPathMutator((guest, time) => new OrOneByOne(guest, time)), "I1", "I4"),
+        new("3-read-then-clear", new DataPathMutator((guest, time) => new ReadThenClear(guest, time)), "I1", "I4"),
+        new("4-peek-then-clean", new DataPathMutator((guest, time) => new PeekThenClean(guest, time)), "I1", "I4"),
+        new("5-final-harvest-to-candidate-only", new DataPathMutator((guest, time) => new FinalHarvestToCandidateOnly(guest, time)), "I1", "I4"),
+        new("6-no-final-harvest", new DataPathMutator((guest, time) => new NoFinalHarvest(guest, time)), "I1", "I4"),
+        new("7-complete-without-pause", new CompleteWithoutPause(), "I4"),
+        new("8-loser-stops-the-log", new DataPathMutator((guest, time) => new LoserStopsTheLog(guest, time)), "I1", "I4", "I7"),
+        new("9-joiner-restarts-the-log", new DataPathMutator((guest, time) => new JoinerRestartsTheLog(guest, time)), "I1", "I4"),
+        new("10-final-mark-survives-resume", new DataPathMutator((guest, time) => new FinalMarkSurvivesResume(guest, time)), "I1", "I4"),
+    ];
+
+    /// <summary>The schedule of a seed, with this mutation.</summary>
+    public Plan PlanOf(ulong seed) => new(seed) { Mutator = Mutator, Focus = Focus };
+
+    /// <summary>By name.</summary>
+    public static Mutation? Find(string name) => OfTheProtocol.Concat(OfTheDataPath).FirstOrDefault(mutation => mutation.Name == name);
+}
