@@ -6,7 +6,7 @@ namespace SpecMesh.DataPath;
 /// Builds records of pages in one buffer that is used again and again. Pages are copied out of the guest first, and hashed and sent from the copy: a live page changes
 /// between the two. Head and descriptors are laid down just before the pages, so that one send writes it all.
 /// </summary>
-internal sealed class DataRecord
+internal sealed class DataRecord : IDisposable
 {
     /// <summary>Most pages that one record describes, so that a stretch of zeros does not keep the sender from noticing that it should stop.</summary>
     private const int MaxDescribedPages = 16_384;
@@ -16,7 +16,7 @@ internal sealed class DataRecord
     private readonly IGuestMemory memory;
     private readonly ImageDigest digest;
     private readonly int maxPages;
-    private readonly byte[] buffer;
+    private byte[] buffer;
     private readonly ulong[] descriptors = new ulong[RecordFormat.MaxDescriptors];
     private readonly ulong[] hashes = new ulong[RecordFormat.MaxPages];
     private int runs;
@@ -36,7 +36,7 @@ internal sealed class DataRecord
         this.memory = memory;
         this.digest = digest;
         maxPages = chunkBytes / IGuestMemory.PageBytes;
-        buffer = GC.AllocateUninitializedArray<byte>(PayloadAt + chunkBytes, pinned: true);
+        buffer = StagingBuffers.Take(PayloadAt + chunkBytes);
     }
 
     /// <summary>Pages that the record describes.</summary>
@@ -87,6 +87,13 @@ internal sealed class DataRecord
         crc = RecordFormat.Crc(crc, hashes.AsSpan(0, copied));
         BinaryPrimitives.WriteUInt32LittleEndian(record[RecordFormat.CheckOffset..], ~crc);
         return record;
+    }
+
+    /// <summary>Lends the buffer to the next migration stream. Nothing may be filled or sealed any more.</summary>
+    public void Dispose()
+    {
+        StagingBuffers.GiveBack(buffer);
+        buffer = [];
     }
 
     private void Copy(long first, int count)

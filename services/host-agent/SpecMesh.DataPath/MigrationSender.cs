@@ -203,6 +203,7 @@ public sealed class MigrationSender : IAsyncDisposable
         {
             disposed = true;
             pending?.Dispose();
+            pages?.Close();
             thread.Dispose();
         }
     }

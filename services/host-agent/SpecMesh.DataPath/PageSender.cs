@@ -67,6 +67,9 @@ internal sealed class PageSender(MigrationSenderOptions options, RecordConnectio
     /// <param name="pendingAfter">Pages that the replica still needs.</param>
     public RoundResult End(SenderPass pass, long pendingAfter) => pass.End(options.DirtyLog.Rate, pendingAfter, rate.BytesPerSecond, thread.CpuTime);
 
+    /// <summary>Lets go of the staging buffer: no further pass.</summary>
+    public void Close() => record?.Dispose();
+
     /// <summary>No pass is running: nothing remains of one that ended early.</summary>
     public void ForgetRemaining() => Volatile.Write(ref remaining, 0);
 

@@ -5,7 +5,7 @@ namespace SpecMesh.DataPath;
 
 /// <summary>
 /// Reads and writes whole records on a connection, blocking. Reading is for one thread; writing may be done by several. Buffers are allocated once: a kilobyte at first,
-/// the room for pages after <see cref="AllowData"/>, which is called when the peer has proved itself.
+/// the room for pages with the first of them, which may come after <see cref="AllowData"/>: that is called when the peer has proved itself.
 /// </summary>
 internal sealed class RecordConnection(Stream connection)
 {
@@ -44,7 +44,6 @@ internal sealed class RecordConnection(Stream connection)
     public void AllowData()
     {
         dataAllowed = true;
-        payload = GC.AllocateUninitializedArray<byte>(RecordFormat.MaxDataBytes);
         descriptors = new ulong[RecordFormat.MaxDescriptors];
     }
 
@@ -84,6 +83,11 @@ internal sealed class RecordConnection(Stream connection)
         if (!BitConverter.IsLittleEndian)
         {
             BinaryPrimitives.ReverseEndianness(runs, runs);
+        }
+
+        if (header.PayloadBytes > payload.Length)
+        {
+            payload = GC.AllocateUninitializedArray<byte>(RecordFormat.MaxDataBytes);
         }
 
         Span<byte> body = payload.AsSpan(0, header.PayloadBytes);

@@ -9,8 +9,13 @@ internal static class CleanedReplica
 {
     public static async Task HandleAsync(ReplicaCleaned message, HandlerContext context, CancellationToken cancellationToken)
     {
-        OperationFacts operation = await context.LoadOperationAsync(message.OperationId, cancellationToken);
         Fleet fleet = await context.LoadHostsAsync([message.HostId], cancellationToken);
+        if (!fleet.IsHeldFor(message.OperationId))
+        {
+            return;
+        }
+
+        OperationFacts operation = await context.LoadOperationAsync(message.OperationId, cancellationToken);
         context.Do(ReservationDecider.Decide(fleet, message, operation), message);
     }
 }

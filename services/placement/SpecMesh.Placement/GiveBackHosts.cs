@@ -9,8 +9,13 @@ internal static class GiveBackHosts
 {
     public static async Task HandleAsync(ReleaseTargets command, HandlerContext context, CancellationToken cancellationToken)
     {
-        OperationFacts operation = await context.LoadOperationAsync(command.OperationId, cancellationToken);
         Fleet fleet = await context.LoadHostsAsync(command.HostIds, cancellationToken);
+        if (!fleet.IsHeldFor(command.OperationId))
+        {
+            return;
+        }
+
+        OperationFacts operation = await context.LoadOperationAsync(command.OperationId, cancellationToken);
         context.Do(ReservationDecider.Decide(fleet, command, operation), command);
     }
 }

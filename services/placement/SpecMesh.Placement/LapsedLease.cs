@@ -9,8 +9,13 @@ internal static class LapsedLease
 {
     public static async Task HandleAsync(ReservationDeadline deadline, HandlerContext context, CancellationToken cancellationToken)
     {
-        OperationFacts operation = await context.LoadOperationAsync(deadline.OperationId, cancellationToken);
         Fleet fleet = await context.LoadHostsAsync([deadline.HostId], cancellationToken);
+        if (!fleet.IsHeldFor(deadline.OperationId))
+        {
+            return;
+        }
+
+        OperationFacts operation = await context.LoadOperationAsync(deadline.OperationId, cancellationToken);
         PlacementDecision decision = ReservationDecider.Decide(fleet, deadline, operation, context.Now);
         context.Do(decision, deadline);
         if (decision.EventsByHost.Count > 0)

@@ -35,6 +35,11 @@ internal static class PlacementWork
         return fleet;
     }
 
+    /// <summary>
+    /// True when one of the hosts is reserved for the operation. Most messages that end a reservation find that another one has ended it, and need not read the operation.
+    /// </summary>
+    public static bool IsHeldFor(this Fleet fleet, Guid operationId) => fleet.Hosts.Values.Any(host => host.Reservations.ContainsKey(operationId));
+
     /// <summary>One host as it is recorded now, known or not.</summary>
     public static async Task<HostState> LoadHostAsync(this HandlerContext context, string hostId, CancellationToken cancellationToken)
     {

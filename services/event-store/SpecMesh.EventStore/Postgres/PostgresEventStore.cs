@@ -123,45 +123,8 @@ public sealed class PostgresEventStore : IEventStore
     }
 
     /// <inheritdoc/>
-    public async Task<int> DispatchAsync(string service, int limit, Func<IReadOnlyList<OutboxMessage>, CancellationToken, Task> publish, CancellationToken cancellationToken)
-    {
-        // The row locks live as long as this transaction, so publishing is inside it: if the process dies, the rows are free again, and still there. Appends only insert rows
-        // and are not held up, however long publishing takes.
-        await using NpgsqlConnection connection = await source.OpenConnectionAsync(cancellationToken);
-        await using NpgsqlTransaction transaction = await connection.BeginTransactionAsync(cancellationToken);
-        List<(long Id, OutboxMessage Message)> rows;
-        await using (NpgsqlCommand select = Command(
-            """
-            with due as materialized (
-                select id, message_id, type, body, destination, due_at as at, trace_parent from mesh_own.outbox
-                where service = $1 and due_at is not null and due_at <= $2 order by due_at limit $3 for update skip locked),
-            at_once as materialized (
-                select id, message_id, type, body, destination, created_at as at, trace_parent from mesh_own.outbox
-                where service = $1 and due_at is null order by id limit $3 - (select count(*) from due) for update skip locked)
-            select * from due union all select * from at_once order by id
-            """,
-            service,
-            StoredTime.Now(clock),
-            limit))
-        {
-            (select.Connection, select.Transaction) = (connection, transaction);
-            rows = await ReadRowsAsync(select, ReadMessage, cancellationToken);
-        }
-
-        if (rows.Count == 0)
-        {
-            return 0;
-        }
-
-        await publish([.. rows.Select(row => row.Message)], cancellationToken);
-
-        // They have left. That is written down even when the caller has stopped meanwhile, or they would leave twice.
-        await using NpgsqlCommand delete = Command("delete from mesh_own.outbox where id = any ($1)", rows.Select(row => row.Id).ToArray());
-        (delete.Connection, delete.Transaction) = (connection, transaction);
-        await delete.ExecuteNonQueryAsync(CancellationToken.None);
-        await transaction.CommitAsync(CancellationToken.None);
-        return rows.Count;
-    }
+    public Task<int> DispatchAsync(string service, int limit, Func<IReadOnlyList<OutboxMessage>, CancellationToken, Task> publish, CancellationToken cancellationToken) =>
+        PostgresDispatch.RunAsync(source, service, StoredTime.Now(clock), limit, ReadMessage, publish, cancellationToken);
 
     /// <inheritdoc/>
     public async Task<DateTimeOffset?> NextDueAsync(string service, CancellationToken cancellationToken)
