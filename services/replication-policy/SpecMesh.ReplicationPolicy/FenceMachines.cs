@@ -29,18 +29,15 @@ public static class FenceMachines
 
     private static async Task LookAsync(FenceDeadline message, HandlerContext context, CancellationToken cancellationToken)
     {
-        if (!await IsFencedAsync(message.HostId, context, cancellationToken))
-        {
-            return;
-        }
-
+        // A host that is in service again may have its machines, except those whose recovery has begun: that goes on to its end.
+        bool isFenced = await IsFencedAsync(message.HostId, context, cancellationToken);
         OperationDirectory directory = context.Services.GetRequiredService<OperationDirectory>();
-        foreach (UnsettledOperation operation in directory.Unsettled.Where(operation => operation.HostIds.Contains(message.HostId)))
+        foreach (UnsettledOperation operation in directory.Unsettled.Where(operation => isFenced && operation.HostIds.Contains(message.HostId)))
         {
             context.Work.Send(new FenceOperation(operation.OperationId, message.HostId, message.By));
         }
 
-        IReadOnlyList<string> owned = directory.OwnedBy(message.HostId);
+        IReadOnlyList<string> owned = isFenced ? directory.OwnedBy(message.HostId) : directory.RecoveredFrom(message.HostId);
         foreach (string vmId in owned)
         {
             context.Work.Send(new FenceMachine(vmId, message.HostId, message.By));
@@ -55,13 +52,13 @@ public static class FenceMachines
 
     private static async Task DecideAsync(FenceMachine message, HandlerContext context, CancellationToken cancellationToken)
     {
-        if (!await IsFencedAsync(message.HostId, context, cancellationToken))
+        UnitOfWork work = context.Work;
+        FencedMachine machine = (await work.LoadAsync(EventStreams.OfVm(message.VmId), FencedMachine.Unknown(message.VmId), FencedMachine.Evolve, cancellationToken)).State;
+        if (machine.View.Recovery is null && !await IsFencedAsync(message.HostId, context, cancellationToken))
         {
             return;
         }
 
-        UnitOfWork work = context.Work;
-        FencedMachine machine = (await work.LoadAsync(EventStreams.OfVm(message.VmId), FencedMachine.Unknown(message.VmId), FencedMachine.Evolve, cancellationToken)).State;
         List<SpecOpState> operations = [];
         foreach (Guid id in machine.OperationIds)
         {
@@ -85,7 +82,7 @@ public static class FenceMachines
         });
     }
 
-    /// <summary>The host may have been put into service again since.</summary>
+    /// <summary>The host may have been put into service again since its death was confirmed.</summary>
     private static async Task<bool> IsFencedAsync(string hostId, HandlerContext context, CancellationToken cancellationToken) =>
         (await context.Work.LoadAsync(EventStreams.OfHost(hostId), HostState.Unknown(hostId), HostState.Evolve, cancellationToken)).State.Fenced is not null;
 }

@@ -32,6 +32,10 @@ public sealed class OperationDirectory
     /// <summary>Machines that the host owns.</summary>
     public IReadOnlyList<string> OwnedBy(string hostId) => [.. vms.Values.Where(vm => vm.OwnerHostId == hostId).Select(vm => vm.VmId).Order(StringComparer.Ordinal)];
 
+    /// <summary>Machines of the host that are being recovered from elsewhere, because it was confirmed dead.</summary>
+    public IReadOnlyList<string> RecoveredFrom(string hostId) =>
+        [.. vms.Values.Where(vm => vm.OwnerHostId == hostId && vm.Recovery is not null).Select(vm => vm.VmId).Order(StringComparer.Ordinal)];
+
     /// <summary>Operations that may still hold something somewhere.</summary>
     public IReadOnlyList<UnsettledOperation> Unsettled => [.. unsettled.Values];
 

@@ -12,6 +12,15 @@ internal sealed class Coverage
 
     private readonly long[] sources = new long[SourcePhases];
     private readonly long[] targets = new long[TargetPhases];
+
+    /// <summary>What must have happened besides: kinds of decision, by the events that record them.</summary>
+    private static readonly string[] Marks =
+    [
+        "PowerOn by speculative", "PowerOn by retry-same-server", "PowerOn by retry-repick", "Migrate by speculative", "Migrate by retry-same-server", "Migrate by retry-repick",
+        "refusal by the owner", "refusal by another", "fenced with an image", "fenced without an image", "released", "recovered", "winner lost", "host fenced", "host suspected",
+    ];
+
+    private readonly SortedDictionary<string, long> marks = new(Marks.ToDictionary(mark => mark, _ => 0L), StringComparer.Ordinal);
     private readonly long[] outcomes = new long[Enum.GetValues<OperationOutcome>().Length];
     private readonly long[] faults = new long[FaultSource.Kinds];
     private readonly long[,] faultsInSource = new long[FaultSource.Kinds, SourcePhases];
@@ -24,6 +33,27 @@ internal sealed class Coverage
     public long Steps { get; set; }
 
     public long Operations { get; set; }
+
+    /// <summary>An event has become durable.</summary>
+    public void Saw(object @event)
+    {
+        string? mark = @event switch
+        {
+            SpecOpAccepted accepted => $"{accepted.Kind} by {accepted.Manager}",
+            TransferRefused refused => refused.ByOwner ? "refusal by the owner" : "refusal by another",
+            OwnerFenced fenced => fenced.Recovery is null ? "fenced without an image" : "fenced with an image",
+            OwnershipReleased => "released",
+            MachineRecovered => "recovered",
+            WinnerLost => "winner lost",
+            HostFenced => "host fenced",
+            HostSuspected => "host suspected",
+            _ => null,
+        };
+        if (mark is not null)
+        {
+            marks[mark]++;
+        }
+    }
 
     public void Saw(SourcePhase phase) => sources[(int)phase]++;
 
@@ -45,6 +75,11 @@ internal sealed class Coverage
         Add(faults, other.faults);
         Add(faultsInSource, other.faultsInSource);
         Add(faultsInTarget, other.faultsInTarget);
+        foreach ((string mark, long count) in other.marks)
+        {
+            marks[mark] += count;
+        }
+
         Refused += other.Refused;
         Schedules += other.Schedules;
         Steps += other.Steps;
@@ -58,6 +93,7 @@ internal sealed class Coverage
         .. Enum.GetValues<TargetPhase>().Where(phase => targets[(int)phase] == 0).Select(phase => $"target {phase}"),
         .. Enum.GetValues<OperationOutcome>().Where(outcome => outcomes[(int)outcome] == 0).Select(outcome => $"outcome {outcome}"),
         .. Enum.GetValues<Fault>().Where(fault => faults[(int)fault] == 0).Select(fault => $"fault {fault}"),
+        .. marks.Where(mark => mark.Value == 0).Select(mark => mark.Key),
     ];
 
     public override string ToString()
@@ -66,6 +102,7 @@ internal sealed class Coverage
         [
             $"{Schedules} schedules, {Operations} operations, {Steps} steps",
             "outcomes: " + string.Join(", ", Enum.GetValues<OperationOutcome>().Select(outcome => $"{outcome} {outcomes[(int)outcome]}")) + $", Refused {Refused}",
+            "decisions: " + string.Join(", ", marks.Select(mark => $"{mark.Key} {mark.Value}")),
             "source: " + string.Join(", ", Enum.GetValues<SourcePhase>().Select(phase => $"{phase} {sources[(int)phase]}")),
             "target: " + string.Join(", ", Enum.GetValues<TargetPhase>().Select(phase => $"{phase} {targets[(int)phase]}")),
             "faults, and in how many states of a source and of a target that was there:",

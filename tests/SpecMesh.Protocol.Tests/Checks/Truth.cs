@@ -39,6 +39,7 @@ internal sealed class Truth(Cluster cluster)
     {
         foreach (StoredEvent stored in events)
         {
+            cluster.Coverage.Saw(stored.Data);
             if (stored.StreamId.StartsWith(EventStreams.VmPrefix, StringComparison.Ordinal))
             {
                 Machine machine = Of(stored.StreamId[EventStreams.VmPrefix.Length..]);

@@ -18,7 +18,8 @@ internal sealed record Omitted(IReadOnlySet<Fault> Kinds, IReadOnlySet<int> Occu
 internal sealed record Occurrence(int Number, Fault Kind, TimeSpan At);
 
 /// <summary>
-/// Decides what goes wrong. Each seed has kinds of fault that happen often, seldom or not at all, so that some schedules are calm, some have one trouble and some have all.
+/// Decides what goes wrong. Each seed has kinds of fault that happen often, seldom or not at all, so that some schedules are calm, some have one trouble and some have all;
+/// in some, few kinds happen and often, with the loss of a host among them, because what is meant to save a machine is seldom reached through many other troubles.
 /// Each kind has random numbers of its own: leaving one kind out leaves the others' as they are.
 /// </summary>
 internal sealed class FaultSource
@@ -27,29 +28,38 @@ internal sealed class FaultSource
 
     private static readonly double[] Shares = MakeShares();
 
+    /// <summary>How often those kinds happen where only few do, against <see cref="Shares"/>.</summary>
+    private const double FewShare = 0.2;
+
     private readonly Scheduler scheduler;
     private readonly Prng[] random = new Prng[Kinds];
     private readonly double[] rates = new double[Kinds];
     private readonly Omitted omitted;
     private int next;
 
-    public FaultSource(Scheduler scheduler, Prng seed, Omitted omitted, IReadOnlySet<Fault> focus)
+    public FaultSource(Scheduler scheduler, Prng seed, Omitted omitted, IReadOnlyDictionary<Fault, double> focus)
     {
         this.scheduler = scheduler;
         this.omitted = omitted;
         bool calm = seed.NextInt(12) == 0;
         double share = seed.NextInt(3) switch { 0 => 0.15, 1 => 0.4, _ => 0.8 };
         double heat = Math.Exp(seed.Uniform(Math.Log(0.02), Math.Log(0.35)));
+        HashSet<Fault> few = seed.NextInt(5) == 0 ? [Fault.HostLoss, .. Enumerable.Range(0, 1 + seed.NextInt(3)).Select(_ => (Fault)seed.NextInt(Kinds))] : [];
         End = TimeSpan.FromSeconds(seed.Uniform(4, 25));
         for (int kind = 0; kind < Kinds; kind++)
         {
             random[kind] = seed.Split();
             bool enabled = seed.NextDouble() < share;
             double rate = heat * Shares[kind] * seed.Uniform(0.3, 1.7);
+            if (few.Count > 0)
+            {
+                (enabled, rate) = (few.Contains((Fault)kind), FewShare * Shares[kind]);
+            }
+
             rates[kind] = enabled && !calm && !omitted.Kinds.Contains((Fault)kind) ? rate : 0;
             if (focus.Count > 0)
             {
-                rates[kind] = focus.Contains((Fault)kind) ? 0.3 * Math.Max(0.3, Shares[kind]) : 0;
+                rates[kind] = focus.GetValueOrDefault((Fault)kind);
             }
         }
     }

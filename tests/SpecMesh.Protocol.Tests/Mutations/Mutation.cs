@@ -9,8 +9,11 @@ namespace SpecMesh.Protocol.Tests.Mutations;
 /// <param name="Rules">What must be seen.</param>
 internal sealed record Mutation(string Name, Mutator Mutator, params string[] Rules)
 {
-    /// <summary>Faults that the mutation needs to do harm; empty: any.</summary>
-    public IReadOnlySet<Fault> Focus { get; init; } = new HashSet<Fault>();
+    /// <summary>A stream that breaks behind a complete image lets the guest run on, and the loss of its host then makes somebody look for the image.</summary>
+    private static readonly Dictionary<Fault, double> ImageOfThePast = new() { [Fault.StreamBreak] = 0.03, [Fault.HostLoss] = 0.002 };
+
+    /// <summary>The only faults that happen, and how often: those that the mutation needs to do its worst harm. Empty: as each seed has it.</summary>
+    public IReadOnlyDictionary<Fault, double> Focus { get; init; } = new Dictionary<Fault, double>();
 
     /// <summary>The five breaking changes of DESIGN section 7, and those of the image that is kept.</summary>
     public static IReadOnlyList<Mutation> OfTheProtocol { get; } =
@@ -20,9 +23,9 @@ internal sealed record Mutation(string Name, Mutator Mutator, params string[] Ru
         new("source-destroys-early", new SourceDestroysEarly(), "R4"),
         new("target-runs-on-vote", new TargetRunsOnItsVote(), "R2"),
         new("append-without-expected-version", new AppendsWithoutExpectedVersion(), "R1", "R2", "R3", "R5"),
-        new("resumes-from-finishing-without-refusal", new ResumesFromFinishingWithoutRefusal(), "R3", "R7"),
+        new("resumes-from-finishing-without-refusal", new ResumesFromFinishingWithoutRefusal(), "R3") { Focus = ImageOfThePast },
         new("image-destroyed-on-abort", new ImageDestroyedOnAbort(), "R6"),
-        new("recovers-from-void-image", new RecoversFromVoidImage(), "R3", "R7"),
+        new("recovers-from-void-image", new RecoversFromVoidImage(), "R3") { Focus = ImageOfThePast },
     ];
 
     /// <summary>The ten mutations of the data path, by their numbers.</summary>

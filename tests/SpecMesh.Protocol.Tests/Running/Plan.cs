@@ -12,8 +12,8 @@ internal sealed record Plan(ulong Seed)
 
     public bool Traced { get; init; }
 
-    /// <summary>Kinds of fault that happen often, and no others do; empty: as the seed has it.</summary>
-    public IReadOnlySet<Fault> Focus { get; init; } = new HashSet<Fault>();
+    /// <summary>The only kinds of fault that happen, and how often, from 0 to 1; empty: as the seed has it.</summary>
+    public IReadOnlyDictionary<Fault, double> Focus { get; init; } = new Dictionary<Fault, double>();
 
     /// <summary>Only so many of the seed's hosts.</summary>
     public int MostHosts { get; init; } = int.MaxValue;

@@ -10,6 +10,9 @@ namespace SpecMesh.Protocol.Tests.Running;
 /// <summary>What the callers want in a schedule: machines that run or do not, operations one after another and at once on the same machine, cancels at any moment, maintenance.</summary>
 internal sealed class Workload
 {
+    /// <summary>Most operations that a schedule asks for.</summary>
+    public const int MostOperations = 5;
+
     private readonly Cluster cluster;
     private readonly Prng random;
     private readonly List<string> vms;
@@ -49,7 +52,7 @@ internal sealed class Workload
             }
         }
 
-        int count = 1 + random.NextInt(5);
+        int count = 1 + random.NextInt(MostOperations);
         TimeSpan at = TimeSpan.Zero;
         string last = vms[0];
         for (int i = 0; i < count; i++)
@@ -71,32 +74,34 @@ internal sealed class Workload
 
     private Request NewRequest(int number, TimeSpan at, string vm, bool migrate)
     {
+        // Of its own, so that leaving another request out does not change this one.
+        Prng own = random.Split();
         Guid id = new(number + 1, (short)(cluster.Plan.Seed & 0x7FFF), 0, 0, 0, 0, 0, 0, 0, 0, 3);
-        string? manager = random.NextInt(6) switch { 0 => "retry-same-server", 1 => "retry-repick", _ => null };
-        int? sq = manager is null ? 1 + random.NextInt(4) : null;
-        string? choice = random.NextInt(3) switch { 0 => "random", 1 => "least-loaded", _ => null };
-        CostLimits? cost = random.NextInt(4) switch { 0 => new CostLimits(random.Uniform(0.3, 2)), 1 => null, _ => new CostLimits(20) };
-        IReadOnlyList<string>? targets = random.NextInt(6) == 0 ? Targets(sq ?? 1) : null;
+        string? manager = own.NextInt(6) switch { 0 => "retry-same-server", 1 => "retry-repick", _ => null };
+        int? sq = manager is null ? 1 + own.NextInt(4) : null;
+        string? choice = own.NextInt(3) switch { 0 => "random", 1 => "least-loaded", _ => null };
+        CostLimits? cost = own.NextInt(4) switch { 0 => new CostLimits(own.Uniform(0.3, 2)), 1 => null, _ => new CostLimits(20) };
+        IReadOnlyList<string>? targets = own.NextInt(6) == 0 ? Targets(sq ?? 1, own) : null;
         VmDefinition? definition = migrate ? null : new VmDefinition(Cluster.MemoryBytes);
         SubmitSpecOp submit = new(id, migrate ? OperationKind.Migrate : OperationKind.PowerOn, vm, sq, targets, cost, choice, manager, definition, "client");
         List<TimeSpan> cancels = [];
-        if (random.NextInt(4) == 0)
+        if (own.NextInt(4) == 0)
         {
-            for (int i = 1 + random.NextInt(2); i > 0; i--)
+            for (int i = 1 + own.NextInt(2); i > 0; i--)
             {
                 // Before the request is there, in the thick of it, and long after its end.
-                double seconds = random.NextInt(4) switch { 0 => random.Uniform(-0.1, 0.1), 1 => random.Uniform(20, 60), _ => random.Uniform(0, 4) };
+                double seconds = own.NextInt(4) switch { 0 => own.Uniform(-0.1, 0.1), 1 => own.Uniform(20, 60), _ => own.Uniform(0, 4) };
                 cancels.Add(at + TimeSpan.FromSeconds(seconds));
             }
         }
 
-        return new Request(submit, at, random.NextInt(2) == 0, cancels, random.NextInt(10) == 0);
+        return new Request(submit, at, own.NextInt(2) == 0, cancels, own.NextInt(10) == 0, own);
     }
 
-    private List<string> Targets(int sq)
+    private List<string> Targets(int sq, Prng own)
     {
-        List<string> targets = [.. random.Shuffle(cluster.Hosts.Select(host => host.Id)).Take(sq + random.NextInt(2))];
-        if (random.NextInt(10) == 0)
+        List<string> targets = [.. own.Shuffle(cluster.Hosts.Select(host => host.Id)).Take(sq + own.NextInt(2))];
+        if (own.NextInt(10) == 0)
         {
             targets[0] = "nowhere";
         }
@@ -109,12 +114,12 @@ internal sealed class Workload
         cluster.Scheduler.After(request.At, () => Tell(request.Submit, request.OverHttp));
         if (request.Twice)
         {
-            cluster.Scheduler.After(request.At + TimeSpan.FromSeconds(random.Uniform(0, 10)), () => Tell(request.Submit, !request.OverHttp));
+            cluster.Scheduler.After(request.At + TimeSpan.FromSeconds(request.Random.Uniform(0, 10)), () => Tell(request.Submit, !request.OverHttp));
         }
 
         foreach (TimeSpan cancel in request.Cancels)
         {
-            cluster.Scheduler.After(cancel, () => Tell(new CancelSpecOp(request.Submit.OperationId, "client"), random.NextInt(2) == 0));
+            cluster.Scheduler.After(cancel, () => Tell(new CancelSpecOp(request.Submit.OperationId, "client"), request.Random.NextInt(2) == 0));
         }
     }
 
@@ -190,5 +195,5 @@ internal sealed class Workload
     private void Append(string stream, string type, params object[] events) => cluster.Store.Commit(
         new EventStore.Commit("before", [new EventStore.StreamAppend(stream, type, cluster.Store.Read(stream, 0, 1000).Count, events)], []), Engine.NodeClock.Start);
 
-    private sealed record Request(SubmitSpecOp Submit, TimeSpan At, bool OverHttp, IReadOnlyList<TimeSpan> Cancels, bool Twice);
+    private sealed record Request(SubmitSpecOp Submit, TimeSpan At, bool OverHttp, IReadOnlyList<TimeSpan> Cancels, bool Twice, Prng Random);
 }

@@ -63,6 +63,20 @@ public sealed class FencingTests : IAsyncDisposable
     }
 
     [Fact]
+    public async Task a_recovery_that_has_begun_goes_on_to_its_end_when_the_host_is_in_service_again()
+    {
+        await StartAsync();
+        (string vm, Guid operation) = await MovingAsync(new ReplicaReady(default, 1, Given.Epoch, "h2", 0, "ab", Given.OpenVersion));
+        await FenceAsync();
+        await policy.HearAsync<CommitReplica>(grant => grant.OperationId == operation);
+        await policy.Service.RecordAsync((EventStreams.OfHost("source"), [new HostMaintenanceChanged("source", false, "alice")]));
+        await policy.Service.Bus.PublishAsync(new ReplicaCleaned(operation, 0, "h1"), default);
+        await policy.Service.Bus.PublishAsync(new ReplicaCleaned(operation, 1, "h2"), default);
+
+        await HostAgent.AgentMesh.UntilAsync(async () => (await ReadAsync(vm)) is { OwnerHostId: null, OpenOperationId: null });
+    }
+
+    [Fact]
     public async Task a_power_on_of_a_machine_whose_owner_is_silent_is_refused_as_unknown()
     {
         await StartAsync();
