@@ -1,4 +1,5 @@
 using SpecMesh.Contracts;
+using SpecMesh.Speculation.Costs;
 
 namespace SpecMesh.Speculation.SpecOps;
 
@@ -9,7 +10,7 @@ internal static class SpecOpRace
     public static SelectTargets TargetsWanted(SpecOpAccepted accepted, int request, int count, IReadOnlyList<string> allowed, IEnumerable<string> tried)
     {
         List<string> excluded = accepted.SourceHostId is null ? [.. tried] : [accepted.SourceHostId, .. tried];
-        return new SelectTargets(accepted.OperationId, request, count, allowed, excluded, accepted.Vm.MemoryBytes, accepted.TargetChoice, AcceptFewer: true, accepted.DeadlineAt);
+        return new SelectTargets(accepted.OperationId, request, count, allowed, excluded, accepted.Vm.MemoryBytes, accepted.TargetChoice, AcceptFewer: true, accepted.DeadlineAt, accepted.Replication);
     }
 
     public static void Reserved(SpecOpDraft draft, TargetsReserved reserved)
@@ -25,15 +26,16 @@ internal static class SpecOpRace
             return;
         }
 
-        Plan(draft, reserved.HostIds, reserved.Reason);
+        (IReadOnlyList<string> now, IReadOnlyList<string> later) = SpecOpHedging.Split(draft, reserved.HostIds);
+        Plan(draft, now, reserved.Reason, later);
     }
 
     /// <summary>Numbers the replicas and tells their hosts to begin.</summary>
-    private static void Plan(SpecOpDraft draft, IReadOnlyList<string> hostIds, Reason reason)
+    public static void Plan(SpecOpDraft draft, IReadOnlyList<string> hostIds, Reason reason, IReadOnlyList<string> waiting)
     {
         int first = draft.State.Replicas.Count;
         List<PlannedReplica> planned = [.. hostIds.Select((host, i) => new PlannedReplica(first + i, host))];
-        draft.Record(new ReplicasPlanned(draft.OperationId, planned, reason));
+        draft.Record(new ReplicasPlanned(draft.OperationId, planned, reason, waiting.Count > 0 ? waiting : null));
         SpecOpAccepted op = draft.Accepted;
         foreach (PlannedReplica replica in planned.Where(replica => !draft.State.FencedHosts.Contains(replica.HostId)))
         {
@@ -87,7 +89,7 @@ internal static class SpecOpRace
         if (op.SourceHostId is { } source && started.DataEndpoint is { } endpoint)
         {
             draft.Tell(source, new ConnectReplica(
-                op.OperationId, started.Replica, op.Epoch, op.VmId, source, replica.HostId, endpoint, op.OwnershipVersion, op.Cost));
+                op.OperationId, started.Replica, op.Epoch, op.VmId, source, replica.HostId, endpoint, op.OwnershipVersion, op.Cost, op.Vm.MemoryBytes));
         }
     }
 
@@ -158,9 +160,10 @@ internal static class SpecOpRace
             Reason silent = new("not-started", $"{replica.HostId} did not prepare the replica in time.", null, StartLimitOf(op).TotalSeconds);
             Ended(draft, due.Replica, op.Epoch, new ReplicaFailed(op.OperationId, due.Replica, op.Epoch, replica.HostId, silent, replica.Counters));
         }
-        else if (op.Kind == OperationKind.PowerOn && draft.State.Live.Count() > 1)
+        else if (op.Kind == OperationKind.PowerOn && (draft.State.Live.Count() > 1 || op.Cost.AbortLast == true))
         {
-            Reason slow = new("timeout", "The replica took longer than the workload allows.", null, op.Cost.TimeoutSeconds);
+            (double seconds, string code) = CostRules.BuildLimit(op.Cost, op.Vm.MemoryBytes);
+            Reason slow = new(code, "The replica took longer to be built than the workload allows.", null, seconds);
             Ended(draft, due.Replica, op.Epoch, new ReplicaAborted(op.OperationId, due.Replica, op.Epoch, replica.HostId, slow, replica.Counters));
         }
     }
@@ -178,14 +181,19 @@ internal static class SpecOpRace
         }
 
         string host = draft.State.Replicas[due.Replica].HostId;
-        Plan(draft, [host], new Reason("same-server-again", $"Attempt {due.Replica + 2} on {host}, after a pause.", due.Replica + 2, Managers.NaiveAttempts));
+        Plan(draft, [host], new Reason("same-server-again", $"Attempt {due.Replica + 2} on {host}, after a pause.", due.Replica + 2, Managers.NaiveAttempts), waiting: []);
     }
 
     private static TimeSpan StartLimitOf(SpecOpAccepted op) =>
-        op.Kind == OperationKind.PowerOn ? TimeSpan.FromSeconds(op.Cost.TimeoutSeconds!.Value) : SpecOpDecider.StartLimit;
+        op.Kind == OperationKind.PowerOn ? TimeSpan.FromSeconds(CostRules.BuildLimit(op.Cost, op.Vm.MemoryBytes).Seconds) : SpecOpDecider.StartLimit;
 
     private static void React(SpecOpDraft draft, ReplicaState last)
     {
+        if (SpecOpHedging.StartNext(draft, new Reason("hedge-early", $"No replica is left; the last one ended on {last.HostId}: {last.Reason?.Detail}")))
+        {
+            return;
+        }
+
         SpecOpAccepted op = draft.Accepted;
         switch (Managers.ByName[op.Manager].React(draft.State, last))
         {
