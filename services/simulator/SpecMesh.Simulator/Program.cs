@@ -1,0 +1,3 @@
+// The verbs of the simulator.
+Console.Error.WriteLine("usage: run | figures | what-if");
+return 64;
