@@ -16,7 +16,8 @@ internal sealed class Coverage
     /// <summary>What must have happened besides: kinds of decision, by the events that record them.</summary>
     private static readonly string[] Marks =
     [
-        "PowerOn by speculative", "PowerOn by retry-same-server", "PowerOn by retry-repick", "Migrate by speculative", "Migrate by retry-same-server", "Migrate by retry-repick",
+        "PowerOn by speculative", "PowerOn by speculative, hedged", "PowerOn by speculative, adaptive", "Migrate by speculative, hedged", "Migrate by speculative, adaptive",
+        "PowerOn by retry-same-server", "PowerOn by retry-repick", "Migrate by speculative", "Migrate by retry-same-server", "Migrate by retry-repick",
         "refusal by the owner", "refusal by another", "fenced with an image", "fenced without an image", "released", "recovered", "winner lost", "host fenced", "host suspected",
     ];
 
@@ -39,7 +40,7 @@ internal sealed class Coverage
     {
         string? mark = @event switch
         {
-            SpecOpAccepted accepted => $"{accepted.Kind} by {accepted.Manager}",
+            SpecOpAccepted accepted => $"{accepted.Kind} by {accepted.Manager}{(accepted.Replication is { } wish ? $", {wish.Policy}" : "")}",
             TransferRefused refused => refused.ByOwner ? "refusal by the owner" : "refusal by another",
             OwnerFenced fenced => fenced.Recovery is null ? "fenced without an image" : "fenced with an image",
             OwnershipReleased => "released",

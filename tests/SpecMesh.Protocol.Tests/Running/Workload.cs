@@ -80,10 +80,23 @@ internal sealed class Workload
         string? manager = own.NextInt(6) switch { 0 => "retry-same-server", 1 => "retry-repick", _ => null };
         int? sq = manager is null ? 1 + own.NextInt(4) : null;
         string? choice = own.NextInt(3) switch { 0 => "random", 1 => "least-loaded", _ => null };
-        CostLimits? cost = own.NextInt(4) switch { 0 => new CostLimits(own.Uniform(0.3, 2)), 1 => null, _ => new CostLimits(20) };
+        CostLimits? cost = own.NextInt(5) switch
+        {
+            0 => new CostLimits(own.Uniform(0.3, 2)),
+            1 => null,
+            2 => new CostLimits(20, MaxBytes: 4096 * (2 + own.NextInt(40)), MinProgress: 0.2, AbortLast: own.NextInt(2) == 0),
+            _ => new CostLimits(20),
+        };
+        ReplicationWish? wish = manager is not null ? null : own.NextInt(4) switch
+        {
+            0 => new ReplicationWish("hedged", HedgeDelaySeconds: own.Uniform(0.05, 2)),
+            1 => new ReplicationWish("adaptive", Epsilon: own.Uniform(0.0001, 0.2)),
+            _ => null,
+        };
+        sq = wish?.Policy == "adaptive" ? null : sq;
         IReadOnlyList<string>? targets = own.NextInt(6) == 0 ? Targets(sq ?? 1, own) : null;
         VmDefinition? definition = migrate ? null : new VmDefinition(Cluster.MemoryBytes);
-        SubmitSpecOp submit = new(id, migrate ? OperationKind.Migrate : OperationKind.PowerOn, vm, sq, targets, cost, choice, manager, definition, "client");
+        SubmitSpecOp submit = new(id, migrate ? OperationKind.Migrate : OperationKind.PowerOn, vm, sq, targets, cost, choice, manager, definition, "client", wish);
         List<TimeSpan> cancels = [];
         if (own.NextInt(4) == 0)
         {
