@@ -1,0 +1,420 @@
+using SpecMesh.Simulator.Engine;
+
+namespace SpecMesh.Simulator.Model;
+
+/// <summary>What replicas do while they live: boot a machine, or carry one from host to host.</summary>
+public interface IReplicaWork
+{
+    /// <summary>Begins a replica on a server that is healthy now, and plans its next event.</summary>
+    void Begin(int replica);
+
+    /// <summary>Seconds until a replica that was started on a failed server returns its error.</summary>
+    double ErrorSeconds(int replica);
+
+    /// <summary>Ends a replica's work, whatever it had come to; its next event is stale from here on.</summary>
+    void End(int replica);
+}
+
+/// <summary>Who asked for the operations.</summary>
+public interface IOperationOwner
+{
+    /// <summary>The operation's one winner; all other replicas are gone. The operation's place is free for another one after this call.</summary>
+    void Won(int operation, int winner);
+
+    /// <summary>No replica is left, and the manager does not retry. The operation's place is free for another one after this call.</summary>
+    void Lost(int operation);
+
+    /// <summary>A replica ended because its host failed it, or it won: what an estimate of failure rates may learn from.</summary>
+    void Learned(int server, bool failed);
+}
+
+/// <summary>Operations and their replicas: the managers of <see cref="ManagerKind"/> over any <see cref="IReplicaWork"/>. Places are used again, so that nothing is allocated per operation.</summary>
+public sealed class Race
+{
+    /// <summary>Most replicas of an operation.</summary>
+    public const int MostReplicas = 16;
+
+    private readonly EventQueue queue;
+    private readonly FaultInjector faults;
+    private readonly Conduct conduct;
+    private readonly int[] firstOnServer;
+    private Operation[] operations = new Operation[256];
+    private int[] targets = new int[256 * MostReplicas];
+    private Replica[] replicas = new Replica[1024];
+    private int freeOperation = -1;
+    private int freeReplica = -1;
+    private int usedReplicas;
+    private IReplicaWork work = null!;
+    private IOperationOwner owner = null!;
+
+    /// <param name="queue">The events to come.</param>
+    /// <param name="faults">Which servers are failed.</param>
+    /// <param name="conduct">How operations are run.</param>
+    /// <param name="servers">Servers of the cluster.</param>
+    public Race(EventQueue queue, FaultInjector faults, Conduct conduct, int servers)
+    {
+        this.queue = queue;
+        this.faults = faults;
+        this.conduct = conduct;
+        firstOnServer = new int[servers];
+        Array.Fill(firstOnServer, -1);
+    }
+
+    /// <summary>Operations that are open.</summary>
+    public int OpenOperations { get; private set; }
+
+    /// <summary>Places of operations that were ever used: open ones are among them.</summary>
+    public int OperationPlaces { get; private set; }
+
+    /// <summary>Places for replicas that there are: what <see cref="IReplicaWork"/> keeps per replica has as many.</summary>
+    public int ReplicaPlaces => replicas.Length;
+
+    /// <summary>Replicas that were started.</summary>
+    public long Started { get; private set; }
+
+    /// <summary>Operations that had a winner.</summary>
+    public long Winners { get; private set; }
+
+    /// <summary>Operations that ended without one.</summary>
+    public long Losses { get; private set; }
+
+    /// <summary>Says who does the work, and who hears of the outcome.</summary>
+    public void Connect(IReplicaWork worker, IOperationOwner asker) => (work, owner) = (worker, asker);
+
+    /// <summary>An operation.</summary>
+    public ref Operation OperationAt(int operation) => ref operations[operation];
+
+    /// <summary>A replica.</summary>
+    public ref Replica ReplicaAt(int replica) => ref replicas[replica];
+
+    /// <summary>The targets of an operation, in the order in which they start.</summary>
+    public ReadOnlySpan<int> TargetsOf(int operation) => targets.AsSpan(operation * MostReplicas, operations[operation].Planned);
+
+    /// <summary>Opens an operation and starts its first replicas.</summary>
+    /// <param name="subject">The machine, or the launch.</param>
+    /// <param name="draw">Number of the try, which random numbers are drawn by: equal for all policies.</param>
+    /// <param name="source">The server that has the machine; -1: none.</param>
+    /// <param name="hosts">Different servers, the first to start first.</param>
+    /// <param name="deadlineNs">The manager starts nothing at or after this.</param>
+    /// <param name="counted">Whether it falls into the time that results are taken from.</param>
+    public int Open(int subject, uint draw, int source, ReadOnlySpan<int> hosts, long deadlineNs, bool counted)
+    {
+        int operation = freeOperation;
+        if (operation >= 0)
+        {
+            freeOperation = operations[operation].Subject;
+        }
+        else
+        {
+            operation = OperationPlaces++;
+            if (operation == operations.Length)
+            {
+                Array.Resize(ref operations, operation * 2);
+                Array.Resize(ref targets, operation * 2 * MostReplicas);
+            }
+        }
+
+        hosts.CopyTo(targets.AsSpan(operation * MostReplicas));
+        ref Operation opened = ref operations[operation];
+        opened = new Operation
+        {
+            Subject = subject,
+            Draw = draw,
+            Source = source,
+            Planned = (byte)hosts.Length,
+            StartNs = queue.NowNs,
+            DeadlineNs = deadlineNs,
+            FirstReplica = -1,
+            Owner = -1,
+            IsOpen = true,
+            Counted = counted,
+        };
+        OpenOperations++;
+        int first = conduct.Kind == ManagerKind.AllAtOnce ? hosts.Length : 1;
+        for (int number = 0; number < first; number++)
+        {
+            Start(operation, hosts[number]);
+        }
+
+        PlanHedge(operation);
+        return operation;
+    }
+
+    /// <summary>The first replica that needs only to finish: the others are aborted, and nobody else can win.</summary>
+    public void TakeGate(int replica)
+    {
+        ref Replica candidate = ref replicas[replica];
+        operations[candidate.Operation].Owner = replica;
+        AbortAll(candidate.Operation, replica);
+    }
+
+    /// <summary>A replica has finished: it wins.</summary>
+    public void Win(int replica)
+    {
+        int operation = replicas[replica].Operation;
+        int server = replicas[replica].Server;
+        operations[operation].Owner = replica;
+        AbortAll(operation, replica);
+        owner.Learned(server, failed: false);
+        Close(operation, replica);
+    }
+
+    /// <summary>A fault ended a replica. When it was the last one, or held the gate, the manager says how to go on.</summary>
+    public void Fail(int replica)
+    {
+        int operation = replicas[replica].Operation;
+        int server = replicas[replica].Server;
+        bool heldGate = operations[operation].Owner == replica;
+        Remove(replica);
+        owner.Learned(server, failed: true);
+        ref Operation lost = ref operations[operation];
+        if (heldGate)
+        {
+            Close(operation, winner: -1);
+        }
+        else if (lost.Live == 0)
+        {
+            React(operation, ref lost);
+        }
+    }
+
+    /// <summary>Ends an operation that has not come to an end by itself: it has failed.</summary>
+    public void GiveUp(int operation)
+    {
+        AbortAll(operation, except: -1);
+        Close(operation, winner: -1);
+    }
+
+    /// <summary>A policy ends one replica.</summary>
+    public void Abort(int replica)
+    {
+        int operation = replicas[replica].Operation;
+        Remove(replica);
+        if (operations[operation].Live == 0)
+        {
+            React(operation, ref operations[operation]);
+        }
+    }
+
+    /// <summary>Whether an event still is the one that its replica waits for.</summary>
+    public bool IsCurrent(in SimEvent happened)
+    {
+        ref Replica replica = ref replicas[(int)happened.Entity];
+        return replica.Phase != ReplicaPhase.None && replica.Event == happened.Sequence;
+    }
+
+    /// <summary>The clock of an operation: a retry or a hedge.</summary>
+    public void TimerDue(in SimEvent happened)
+    {
+        int operation = (int)happened.Entity;
+        ref Operation open = ref operations[operation];
+        if (!open.IsOpen || open.Timer != happened.Sequence)
+        {
+            return;
+        }
+
+        if (conduct.Kind == ManagerKind.RetrySameServer)
+        {
+            Start(operation, targets[operation * MostReplicas]);
+        }
+        else if (open.Owner < 0)
+        {
+            Start(operation, targets[(operation * MostReplicas) + open.Started]);
+            PlanHedge(operation);
+        }
+    }
+
+    /// <summary>A server has failed: every replica that works on it fails.</summary>
+    public void FailServer(int server)
+    {
+        // Failing one may end others on this server too, so the list is read from its head each time.
+        while (firstOnServer[server] >= 0)
+        {
+            Fail(firstOnServer[server]);
+        }
+    }
+
+    /// <summary>The replicas that work on a server now, as the first of a list by <see cref="Replica.NextOnServer"/>; -1: none.</summary>
+    public int FirstOnServer(int server) => firstOnServer[server];
+
+    private void React(int operation, ref Operation lost)
+    {
+        switch (conduct.Kind)
+        {
+            case ManagerKind.RetrySameServer:
+                long againNs = queue.NowNs + conduct.RetryAfterNs(lost.Started);
+                if (againNs < lost.DeadlineNs)
+                {
+                    lost.Timer = queue.Push(againNs, EventKind.OperationTimer, (uint)operation);
+                    return;
+                }
+
+                break;
+            case ManagerKind.Hedged when lost.Started < lost.Planned:
+                Start(operation, targets[(operation * MostReplicas) + lost.Started]);
+                PlanHedge(operation);
+                return;
+        }
+
+        Close(operation, winner: -1);
+    }
+
+    private void PlanHedge(int operation)
+    {
+        ref Operation open = ref operations[operation];
+        if (conduct.Kind == ManagerKind.Hedged && open.Started < open.Planned)
+        {
+            open.Timer = queue.Push(open.StartNs + (open.Started * conduct.HedgeNs), EventKind.OperationTimer, (uint)operation);
+        }
+    }
+
+    private void Start(int operation, int server)
+    {
+        int place = freeReplica;
+        if (place >= 0)
+        {
+            freeReplica = replicas[place].NextOfOperation;
+        }
+        else
+        {
+            place = usedReplicas++;
+            if (place == replicas.Length)
+            {
+                Array.Resize(ref replicas, place * 2);
+            }
+        }
+
+        ref Operation open = ref operations[operation];
+        bool refused = faults.IsFailed(server);
+        replicas[place] = new Replica
+        {
+            Operation = operation,
+            Server = server,
+            Number = open.Started,
+            Phase = refused ? ReplicaPhase.Refused : ReplicaPhase.Working,
+            NextOfOperation = open.FirstReplica,
+            StartNs = queue.NowNs,
+        };
+        open.FirstReplica = place;
+        open.Started++;
+        open.Live++;
+        Started++;
+        if (refused)
+        {
+            replicas[place].Event = queue.Push(queue.NowNs + SimTime.FromSeconds(work.ErrorSeconds(place)), EventKind.ReplicaError, (uint)place);
+            return;
+        }
+
+        LinkToServer(place);
+        work.Begin(place);
+    }
+
+    private void Close(int operation, int winner)
+    {
+        ref Operation closed = ref operations[operation];
+        closed.IsOpen = false;
+        OpenOperations--;
+        if (winner >= 0)
+        {
+            Winners++;
+            // The winner's work is over, but what it has come to is what its owner asks for.
+            work.End(winner);
+            owner.Won(operation, winner);
+            Unlink(winner);
+        }
+        else
+        {
+            Losses++;
+            owner.Lost(operation);
+        }
+
+        operations[operation].Subject = freeOperation;
+        freeOperation = operation;
+    }
+
+    private void AbortAll(int operation, int except)
+    {
+        int replica = operations[operation].FirstReplica;
+        while (replica >= 0)
+        {
+            int next = replicas[replica].NextOfOperation;
+            if (replica != except)
+            {
+                Remove(replica);
+            }
+
+            replica = next;
+        }
+    }
+
+    private void Remove(int replica)
+    {
+        if (replicas[replica].Phase != ReplicaPhase.Refused)
+        {
+            work.End(replica);
+        }
+
+        Unlink(replica);
+    }
+
+    private void Unlink(int replica)
+    {
+        ref Replica gone = ref replicas[replica];
+        ref Operation operation = ref operations[gone.Operation];
+        if (gone.Phase != ReplicaPhase.Refused)
+        {
+            UnlinkFromServer(ref gone);
+        }
+
+        if (operation.FirstReplica == replica)
+        {
+            operation.FirstReplica = gone.NextOfOperation;
+        }
+        else
+        {
+            int before = operation.FirstReplica;
+            while (replicas[before].NextOfOperation != replica)
+            {
+                before = replicas[before].NextOfOperation;
+            }
+
+            replicas[before].NextOfOperation = gone.NextOfOperation;
+        }
+
+        operation.Live--;
+        gone.Phase = ReplicaPhase.None;
+        gone.NextOfOperation = freeReplica;
+        freeReplica = replica;
+    }
+
+    private void LinkToServer(int replica)
+    {
+        ref Replica linked = ref replicas[replica];
+        int first = firstOnServer[linked.Server];
+        linked.NextOnServer = first;
+        linked.PreviousOnServer = -1;
+        if (first >= 0)
+        {
+            replicas[first].PreviousOnServer = replica;
+        }
+
+        firstOnServer[linked.Server] = replica;
+    }
+
+    private void UnlinkFromServer(ref Replica gone)
+    {
+        if (gone.PreviousOnServer >= 0)
+        {
+            replicas[gone.PreviousOnServer].NextOnServer = gone.NextOnServer;
+        }
+        else
+        {
+            firstOnServer[gone.Server] = gone.NextOnServer;
+        }
+
+        if (gone.NextOnServer >= 0)
+        {
+            replicas[gone.NextOnServer].PreviousOnServer = gone.PreviousOnServer;
+        }
+    }
+}
