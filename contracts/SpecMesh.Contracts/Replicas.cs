@@ -45,6 +45,7 @@ public sealed record StartReplica(
 /// <param name="DataEndpoint"><c>address:port</c> where the target's agent listens for migration streams.</param>
 /// <param name="OwnershipVersion">Version of <c>vm-{VmId}</c> after the operation was opened: the first vote is given at it.</param>
 /// <param name="Cost">Limits of this replica.</param>
+/// <param name="MemoryBytes">Memory of the machine, which the replica holds on its target; 0: not told, and nothing is judged by it.</param>
 public sealed record ConnectReplica(
     Guid OperationId,
     int Replica,
@@ -54,7 +55,8 @@ public sealed record ConnectReplica(
     string TargetHostId,
     string DataEndpoint,
     long OwnershipVersion,
-    CostLimits Cost);
+    CostLimits Cost,
+    long MemoryBytes = 0);
 
 /// <summary>Command to a target and to the source: end this replica, unless its own commit has already succeeded.</summary>
 /// <param name="OperationId">The operation.</param>

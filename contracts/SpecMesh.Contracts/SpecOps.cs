@@ -1,3 +1,5 @@
+using System.Text.Json.Serialization;
+
 namespace SpecMesh.Contracts;
 
 /// <summary>What is done to the virtual machine.</summary>
@@ -46,9 +48,27 @@ public enum ReplicaOutcome
 /// <param name="Limit">What it was compared with, in the same unit.</param>
 public sealed record Reason(string Code, string Detail, double? Observed = null, double? Limit = null);
 
-/// <summary>What each replica may cost before a policy aborts it. An absent limit does not act.</summary>
+/// <summary>What an operation and each of its replicas may cost before a policy aborts a replica. An absent limit does not act. A replica that has its vote is never aborted.</summary>
 /// <param name="TimeoutSeconds">Seconds from the replica's start to its commit; above 0 and at most 86 400.</param>
-public sealed record CostLimits(double? TimeoutSeconds = null);
+/// <param name="MaxBytes">Bytes of one replica's migration stream; above 0.</param>
+/// <param name="MaxCpuSeconds">Processor seconds of one replica at the source; above 0.</param>
+/// <param name="MaxMemoryGibSeconds">Memory of one replica on its target times how long it is held, in GiB·s; above 0.</param>
+/// <param name="MaxOperationBytes">Bytes of all migration streams of the operation; above 0. Beyond it the replica that is expected to end last is aborted, one per second.</param>
+/// <param name="MaxOperationCpuSeconds">Processor seconds of all replicas at the source; above 0.</param>
+/// <param name="MaxOperationMemoryGibSeconds">Memory on all targets times how long it is held, in GiB·s; above 0.</param>
+/// <param name="MinProgress">Share of its siblings' median rate that a replica must reach, above 0 and below 1. Given, it also ends replicas that are expected to end far later than the best
+/// sibling, and those that do not converge while a sibling does.</param>
+/// <param name="AbortLast">True: the last live replica may be aborted too; absent or false: it is kept.</param>
+public sealed record CostLimits(
+    double? TimeoutSeconds = null,
+    [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] long? MaxBytes = null,
+    [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] double? MaxCpuSeconds = null,
+    [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] double? MaxMemoryGibSeconds = null,
+    [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] long? MaxOperationBytes = null,
+    [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] double? MaxOperationCpuSeconds = null,
+    [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] double? MaxOperationMemoryGibSeconds = null,
+    [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] double? MinProgress = null,
+    [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] bool? AbortLast = null);
 
 /// <summary>The machine that a power-on builds.</summary>
 /// <param name="MemoryBytes">Guest memory in bytes: a multiple of 4096, from 1 MiB to 1 TiB.</param>

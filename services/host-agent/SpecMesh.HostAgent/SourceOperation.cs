@@ -24,7 +24,7 @@ public sealed class SourceOperation : ProtocolShell<SourceInput>
         Guest = guest;
         streams = new SourceStreams(agent, guest, Ended);
         progress = agent.Time.CreateTimer(_ => ReportProgress(), null, agent.Options.ProgressInterval, agent.Options.ProgressInterval);
-        StartTicks(() => Post(new SourceInput.Tick(streams.Open.ToDictionary(pair => pair.Key, pair => pair.Value.Counters))));
+        StartTicks(() => Post(Tick()));
         guest?.Exited.ContinueWith(_ => Post(new SourceInput.GuestLost("The guest ended on its own.")), Ended, TaskContinuationOptions.None, TaskScheduler.Default);
     }
 
@@ -222,6 +222,14 @@ public sealed class SourceOperation : ProtocolShell<SourceInput>
         Agent.TryClearVote(VmId, OperationId);
         Post(new SourceInput.GuestDestroyed());
     }
+
+    private SourceInput.Tick Tick()
+    {
+        IReadOnlyList<KeyValuePair<int, MigrationSender>> open = streams.Open;
+        return new SourceInput.Tick(open.ToDictionary(pair => pair.Key, pair => pair.Value.Counters), open.ToDictionary(pair => pair.Key, pair => Standing(pair.Value.Progress)));
+    }
+
+    private static ReplicaProgress Standing(SenderProgress at) => new(at.PendingPages * IGuestMemory.PageBytes, at.AcknowledgedBytesPerSecond);
 
     private void ReportProgress()
     {

@@ -28,19 +28,16 @@ public sealed record Manager(string Name, bool AllowsReplicas, int Attempts, Fun
 /// <summary>The managers that requests and the simulator can name.</summary>
 public static class Managers
 {
-    /// <summary>Retries of the naive managers, the first attempt included; Nova's launch retries are three as well, plus the first.</summary>
-    public const int NaiveAttempts = 4;
-
-    /// <summary>First pause of the back-off; it doubles with every attempt.</summary>
-    public static readonly TimeSpan FirstBackOff = TimeSpan.FromSeconds(1);
+    /// <summary>Attempts of the naive managers.</summary>
+    public static int NaiveAttempts => NaiveRetry.Live.Attempts;
 
     /// <summary>All replicas at once on different hosts; no retries, because the replicas are the retries.</summary>
     public static Manager Speculative { get; } = new("speculative", AllowsReplicas: true, 1, (_, last) => GiveUp(last, "every replica"));
 
     /// <summary>One replica; after a failure the same host again, with exponential back-off.</summary>
     public static Manager RetrySameServer { get; } = new("retry-same-server", AllowsReplicas: false, NaiveAttempts, (state, last) =>
-        state.Replicas.Count < NaiveAttempts && MayRetry(last) && !state.FencedHosts.Contains(last.HostId)
-            ? new Reaction.RetrySameServer(last.Replica, FirstBackOff * Math.Pow(2, state.Replicas.Count - 1))
+        NaiveRetry.Live.PauseSeconds(state.Replicas.Count) is { } seconds && MayRetry(last) && !state.FencedHosts.Contains(last.HostId)
+            ? new Reaction.RetrySameServer(last.Replica, TimeSpan.FromSeconds(seconds))
             : GiveUp(last, "the last attempt"));
 
     /// <summary>One replica; after a failure another host, at once.</summary>

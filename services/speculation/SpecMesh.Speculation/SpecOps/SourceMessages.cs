@@ -2,6 +2,11 @@ using SpecMesh.Contracts;
 
 namespace SpecMesh.Speculation.SpecOps;
 
+/// <summary>How far a replica is.</summary>
+/// <param name="RemainingBytes">Memory still to be sent to it.</param>
+/// <param name="AcknowledgedBytesPerSecond">Rate at which its target acknowledges, as a moving average.</param>
+public readonly record struct ReplicaProgress(long RemainingBytes, double AcknowledgedBytesPerSecond);
+
 /// <summary>What a source agent is told: by commands, by its data path, its journal, its guest, its clock and the ownership event stream.</summary>
 public abstract record SourceInput
 {
@@ -50,8 +55,8 @@ public abstract record SourceInput
     /// <summary>The append or the read got no answer; it may or may not have happened.</summary>
     public sealed record OwnershipUnanswered(string Detail) : SourceInput;
 
-    /// <summary>Time passes; the counters of every live replica.</summary>
-    public sealed record Tick(IReadOnlyDictionary<int, ReplicaCounters> Counters) : SourceInput;
+    /// <summary>Time passes; the counters of every live replica, and how far each is where that was measured.</summary>
+    public sealed record Tick(IReadOnlyDictionary<int, ReplicaCounters> Counters, IReadOnlyDictionary<int, ReplicaProgress>? Progress = null) : SourceInput;
 
     /// <summary>The guest runs again.</summary>
     public sealed record GuestResumed : SourceInput;

@@ -96,7 +96,7 @@ public static class SourceProtocol
         step.ContinueOrWait(number);
     }
 
-    /// <summary>Where a round ends: costs are judged, and then the stop rule.</summary>
+    /// <summary>Where a round ends: the costs of all siblings are judged, and then the stop rule.</summary>
     private static void RoundEnded(SourceStep step, SourceInput.RoundEnded ended)
     {
         step.Do(new SourceEffect.Report(ended.Round));
@@ -105,13 +105,16 @@ public static class SourceProtocol
             return;
         }
 
-        step.Put(replica with { Counters = ended.Counters });
+        long remainingBytes = ended.Round.PendingPages * SpecOpRules.PageBytes;
+        step.Put(replica.At(ended.Counters, new ReplicaProgress(remainingBytes, ended.Round.AcknowledgedBytesPerSecond)).AfterRound(remainingBytes));
+        step.State = step.State with { DirtyBytesPerSecond = ended.Round.DirtyPagesPerSecond * SpecOpRules.PageBytes };
         if (ended.Round.Final)
         {
             return;
         }
 
-        if (step.JudgeCost(replica.Replica, ended.Counters))
+        step.JudgeCosts();
+        if (step.Find(replica.Replica) is null)
         {
             return;
         }
@@ -251,10 +254,12 @@ public static class SourceProtocol
         {
             if (step.Find(number) is { } replica)
             {
-                step.Put(replica with { Counters = counters });
-                step.JudgeCost(number, counters);
+                ReplicaProgress? progress = tick.Progress is not null && tick.Progress.TryGetValue(number, out ReplicaProgress known) ? known : null;
+                step.Put(replica.At(counters, progress));
             }
         }
+
+        step.JudgeCosts();
 
         SourceState state = step.State;
         if (state is { Phase: SourcePhase.Finishing, Candidate: { } candidate, SuspendedAt: { } since } && step.Now - since > step.Limits.PauseLimit)

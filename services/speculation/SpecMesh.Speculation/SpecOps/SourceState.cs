@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using SpecMesh.Contracts;
+using SpecMesh.Speculation.Costs;
 
 namespace SpecMesh.Speculation.SpecOps;
 
@@ -49,6 +50,34 @@ public sealed record SourceReplica(ConnectReplica Command)
     public bool Ended { get; init; }
 
     public ReplicaCounters Counters { get; init; } = ReplicaCounters.None;
+
+    /// <summary>The replica as the judge of costs knows it.</summary>
+    public Sibling Sibling { get; init; } = new(Command.Replica, Command.MemoryBytes);
+
+    /// <summary>The same replica, further on.</summary>
+    /// <param name="counters">What it has cost.</param>
+    /// <param name="progress">What is left and how fast it goes; null where nobody has measured it: then what was known stays.</param>
+    public SourceReplica At(ReplicaCounters counters, ReplicaProgress? progress) => this with
+    {
+        Counters = counters,
+        Sibling = Sibling with
+        {
+            Now = new ReplicaStanding(
+                counters.ElapsedMs / 1000,
+                counters.BytesSent,
+                counters.CpuMs / 1000,
+                progress?.RemainingBytes ?? Sibling.Now.RemainingBytes,
+                progress?.AcknowledgedBytesPerSecond ?? Sibling.Now.AcknowledgedBytesPerSecond),
+        },
+    };
+
+    /// <summary>The same replica with a round more.</summary>
+    public SourceReplica AfterRound(long remainingBytes)
+    {
+        Sibling after = Sibling;
+        after.EndRound(remainingBytes, ProgressOptions.Default);
+        return this with { Sibling = after };
+    }
 }
 
 /// <summary>The source agent's side of one operation.</summary>
@@ -89,6 +118,9 @@ public sealed record SourceState(Guid OperationId, string VmId, string HostId, i
 
     /// <summary>When the vote was given.</summary>
     public DateTimeOffset? VotedAt { get; init; }
+
+    /// <summary>Rate at which the guest dirties its memory, as the last round saw it.</summary>
+    public double DirtyBytesPerSecond { get; init; }
 
     /// <summary>Milliseconds that the guest stood still so far.</summary>
     public double DowntimeMs { get; init; }

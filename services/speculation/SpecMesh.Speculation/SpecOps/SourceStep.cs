@@ -52,25 +52,38 @@ internal sealed class SourceStep(SourceState state, SourceLimits limits, DateTim
         }
     }
 
-    /// <summary>True when a cost policy ended the replica. The last live replica is kept, and a replica whose vote is out is not judged.</summary>
-    public bool JudgeCost(int number, ReplicaCounters counters)
+    /// <summary>Judges what all live replicas cost, together: the agent is the one place that sees every sibling. A replica whose vote may be out is not touched.</summary>
+    public void JudgeCosts()
     {
-        bool voted = State.Candidate == number && State.Phase is SourcePhase.Journaling or SourcePhase.Voted or SourcePhase.Refusing;
-        if (voted || State.Live.Count() <= 1 || Find(number) is not { } replica)
+        Sibling[] siblings = [.. State.Live.Select(replica => replica.Sibling with { IsVoted = IsVoted(replica.Replica) })];
+        if (siblings.Length == 0)
         {
-            return false;
+            return;
         }
 
-        CostVerdict verdict = CostPolicies.Judge(replica.Command.Cost, counters);
-        if (!verdict.Abort)
+        CostFinding[] findings = new CostFinding[siblings.Length];
+        int found = CostPolicies.Judge(State.Live.First().Command.Cost, ProgressOptions.Default, CostOfOperation(), siblings, findings);
+        foreach (Sibling judged in siblings)
         {
-            return false;
+            Put(State.Replicas[judged.Replica] with { Sibling = judged });
         }
 
-        End(number, new ReplicaAborted(State.OperationId, number, State.Epoch, replica.Command.TargetHostId, verdict.Reason!, counters));
+        foreach (CostFinding finding in findings.AsSpan(0, found))
+        {
+            int number = finding.Replica;
+            End(number, new ReplicaAborted(State.OperationId, number, State.Epoch, HostOf(number), finding.ToReason(), CountersOf(number)));
+        }
+
         ResumeIfCandidateIsGone();
-        return true;
     }
+
+    private bool IsVoted(int number) => State.Candidate == number && State.Phase is SourcePhase.Journaling or SourcePhase.Voted or SourcePhase.Refusing;
+
+    private OperationCost CostOfOperation() => new(
+        State.Replicas.Values.Sum(replica => replica.Counters.BytesSent),
+        State.Replicas.Values.Sum(replica => replica.Counters.CpuMs) / 1000,
+        State.Replicas.Values.Sum(replica => replica.Sibling.MemoryGibSeconds),
+        State.DirtyBytesPerSecond);
 
     /// <summary>A fault ended the replica.</summary>
     public void Fail(int number, Reason reason)

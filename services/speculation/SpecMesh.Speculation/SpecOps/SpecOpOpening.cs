@@ -38,8 +38,8 @@ internal static class SpecOpOpening
         VmDefinition vm = ownership.Vm ?? request.Vm ?? throw new InvalidOperationException("The rules let a request without a machine through.");
         Manager manager = Managers.ByName[request.Manager ?? Managers.Speculative.Name];
         int sq = SpecOpRules.SqOf(request);
-        TimeSpan timeout = request.Cost?.TimeoutSeconds is { } seconds ? TimeSpan.FromSeconds(seconds) : CostPolicies.DefaultTimeout(request.Kind, vm.MemoryBytes);
-        DateTimeOffset deadline = now + (timeout * manager.Attempts) + SpecOpDecider.OperationReserve;
+        CostLimits cost = CostRules.WithDefaults(request.Cost, request.Kind, vm.MemoryBytes);
+        DateTimeOffset deadline = now + (TimeSpan.FromSeconds(cost.TimeoutSeconds!.Value) * manager.Attempts) + SpecOpDecider.OperationReserve;
         IReadOnlyList<object> opened = OwnershipDecider.Open(ownership, request.OperationId, request.Kind, vm);
         SpecOpAccepted accepted = new(
             request.OperationId,
@@ -47,7 +47,7 @@ internal static class SpecOpOpening
             request.VmId,
             sq,
             request.Targets ?? [],
-            new CostLimits(timeout.TotalSeconds),
+            cost,
             request.TargetChoice ?? TargetChoice.FailureDomainsApart,
             manager.Name,
             vm,

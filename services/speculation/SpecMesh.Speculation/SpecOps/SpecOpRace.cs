@@ -1,4 +1,5 @@
 using SpecMesh.Contracts;
+using SpecMesh.Speculation.Costs;
 
 namespace SpecMesh.Speculation.SpecOps;
 
@@ -87,7 +88,7 @@ internal static class SpecOpRace
         if (op.SourceHostId is { } source && started.DataEndpoint is { } endpoint)
         {
             draft.Tell(source, new ConnectReplica(
-                op.OperationId, started.Replica, op.Epoch, op.VmId, source, replica.HostId, endpoint, op.OwnershipVersion, op.Cost));
+                op.OperationId, started.Replica, op.Epoch, op.VmId, source, replica.HostId, endpoint, op.OwnershipVersion, op.Cost, op.Vm.MemoryBytes));
         }
     }
 
@@ -158,9 +159,10 @@ internal static class SpecOpRace
             Reason silent = new("not-started", $"{replica.HostId} did not prepare the replica in time.", null, StartLimitOf(op).TotalSeconds);
             Ended(draft, due.Replica, op.Epoch, new ReplicaFailed(op.OperationId, due.Replica, op.Epoch, replica.HostId, silent, replica.Counters));
         }
-        else if (op.Kind == OperationKind.PowerOn && draft.State.Live.Count() > 1)
+        else if (op.Kind == OperationKind.PowerOn && (draft.State.Live.Count() > 1 || op.Cost.AbortLast == true))
         {
-            Reason slow = new("timeout", "The replica took longer than the workload allows.", null, op.Cost.TimeoutSeconds);
+            (double seconds, string code) = CostRules.BuildLimit(op.Cost, op.Vm.MemoryBytes);
+            Reason slow = new(code, "The replica took longer to be built than the workload allows.", null, seconds);
             Ended(draft, due.Replica, op.Epoch, new ReplicaAborted(op.OperationId, due.Replica, op.Epoch, replica.HostId, slow, replica.Counters));
         }
     }
@@ -182,7 +184,7 @@ internal static class SpecOpRace
     }
 
     private static TimeSpan StartLimitOf(SpecOpAccepted op) =>
-        op.Kind == OperationKind.PowerOn ? TimeSpan.FromSeconds(op.Cost.TimeoutSeconds!.Value) : SpecOpDecider.StartLimit;
+        op.Kind == OperationKind.PowerOn ? TimeSpan.FromSeconds(CostRules.BuildLimit(op.Cost, op.Vm.MemoryBytes).Seconds) : SpecOpDecider.StartLimit;
 
     private static void React(SpecOpDraft draft, ReplicaState last)
     {

@@ -151,7 +151,7 @@ public static class SpecOpRules
         request.Manager is { } name && Managers.ByName.TryGetValue(name, out Manager? manager) && !manager.AllowsReplicas;
 
     private static (string Field, Reason Reason)? CostError(SubmitSpecOp request) =>
-        request.Cost is { } cost && CostPolicies.FirstError(cost) is { } error ? Wrong(error.Field, "out-of-range", error.Detail) : ((string, Reason)?)null;
+        request.Cost is { } cost && CostRules.FirstError(cost) is { } error ? Wrong(error.Field, "out-of-range", error.Detail) : ((string, Reason)?)null;
 
     private static (string Field, Reason Reason)? VmError(SubmitSpecOp request)
     {
