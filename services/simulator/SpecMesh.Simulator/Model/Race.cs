@@ -8,6 +8,9 @@ public interface IReplicaWork
     /// <summary>Begins a replica on a server that is healthy now, and plans its next event.</summary>
     void Begin(int replica);
 
+    /// <summary>Whether a server takes no replicas for another reason than a failure; to the manager it looks the same.</summary>
+    bool Refuses(int server);
+
     /// <summary>Seconds until a replica that was started on a failed server returns its error.</summary>
     double ErrorSeconds(int replica);
 
@@ -166,7 +169,11 @@ public sealed class Race
         int server = replicas[replica].Server;
         bool heldGate = operations[operation].Owner == replica;
         Remove(replica);
-        owner.Learned(server, failed: true);
+        if (!IsSourceFailed(operations[operation]))
+        {
+            owner.Learned(server, failed: true);
+        }
+
         ref Operation lost = ref operations[operation];
         if (heldGate)
         {
@@ -237,6 +244,8 @@ public sealed class Race
     /// <summary>The replicas that work on a server now, as the first of a list by <see cref="Replica.NextOnServer"/>; -1: none.</summary>
     public int FirstOnServer(int server) => firstOnServer[server];
 
+    private bool IsSourceFailed(in Operation operation) => conduct.SourceFailures && operation.Source >= 0 && faults.IsFailed(operation.Source);
+
     private void React(int operation, ref Operation lost)
     {
         switch (conduct.Kind)
@@ -285,7 +294,7 @@ public sealed class Race
         }
 
         ref Operation open = ref operations[operation];
-        bool refused = faults.IsFailed(server);
+        bool refused = faults.IsFailed(server) || work.Refuses(server) || IsSourceFailed(open);
         replicas[place] = new Replica
         {
             Operation = operation,

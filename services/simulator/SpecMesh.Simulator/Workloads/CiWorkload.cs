@@ -68,6 +68,9 @@ public sealed class CiWorkload : IReplicaWork, IOperationOwner
     }
 
     /// <inheritdoc/>
+    public bool Refuses(int server) => false;
+
+    /// <inheritdoc/>
     public double ErrorSeconds(int replica)
     {
         ref Replica refused = ref race.ReplicaAt(replica);

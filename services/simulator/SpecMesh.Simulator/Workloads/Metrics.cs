@@ -24,6 +24,9 @@ public static class Metrics
     /// <summary>Capacity: share of the servers that may receive machines that is failed. Above the share of all servers, because who refuses machines stays underloaded.</summary>
     public const string FailedShareOfCandidates = "failed_share_of_candidates";
 
+    /// <summary>Capacity: operations that were counted.</summary>
+    public const string Operations = "operations";
+
     /// <summary>CI: mean time from the request of a launch until its machine is up.</summary>
     public const string LaunchDelaySeconds = "launch_delay_s";
 

@@ -36,7 +36,7 @@ public sealed record Parameters
     public int ServerCores { get; init; } = 32;
 
     /// <summary>Memory of a server, in GB (10⁹ bytes), to a quarter.</summary>
-    [Range(32, 16000)]
+    [Range(32, 8000)]
     public double ServerMemoryGb { get; init; } = 128;
 
     // ---- Failures: exactly round(share · servers) servers refuse and break operations at every instant; their own machines run on ----
@@ -139,6 +139,10 @@ public sealed record Parameters
     /// <summary>A server below this share of its cores may receive machines.</summary>
     [Range(0, 1)]
     public double UnderloadedShare { get; init; } = 0.55;
+
+    /// <summary>Servers without room that are looked at for one machine before the search ends.</summary>
+    [Range(1, 1e6)]
+    public int TargetMisses { get; init; } = 40;
 
     /// <summary>Mean time until a machine's demand changes. Times are exponential; the demand is cores · Beta(1, 2).</summary>
     [Range(1, 1e7)]

@@ -30,7 +30,8 @@ public sealed record PolicyChoice(string Name, ManagerKind Kind, int Replicas, b
     public Conduct ConductWith(Parameters parameters, double normalSeconds) => new(
         Kind,
         SimTime.FromSeconds(parameters.BackOffSeconds),
-        SimTime.FromSeconds(parameters.HedgeDelaySeconds > 0 ? parameters.HedgeDelaySeconds : normalSeconds));
+        SimTime.FromSeconds(parameters.HedgeDelaySeconds > 0 ? parameters.HedgeDelaySeconds : normalSeconds),
+        parameters.SourceFailures);
 
     private static int Number(string name, string prefix) =>
         name.StartsWith(prefix, StringComparison.Ordinal) && int.TryParse(name.AsSpan(prefix.Length), NumberStyles.None, CultureInfo.InvariantCulture, out int k) ? k : 0;

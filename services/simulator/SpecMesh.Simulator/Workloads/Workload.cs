@@ -20,6 +20,7 @@ public static class WorkloadRun
     public static RunResult Run(Workload workload, RunOptions options) => workload switch
     {
         Workload.Ci => CiWorkload.Run(options),
+        Workload.Capacity => CapacityWorkload.Run(options),
         _ => throw new ArgumentOutOfRangeException(nameof(workload), workload, "There is no such workload."),
     };
 }
