@@ -1,3 +1,5 @@
+using System.Runtime.Intrinsics;
+
 namespace SpecMesh.Simulator.Engine;
 
 /// <summary>
@@ -6,6 +8,19 @@ namespace SpecMesh.Simulator.Engine;
 /// </summary>
 public static class PortableMath
 {
+    private const int MantissaBits = 52;
+    private const long BitsOfRootOfHalf = 0x3FE6A09E667F3BCD;
+
+    // Coefficients of a polynomial for (log((1 + s) / (1 - s)) - 2 s) / s.
+    private const double L1 = 0.6666666666666735130;
+    private const double L2 = 0.3999999999940941908;
+    private const double L3 = 0.2857142874366239149;
+    private const double L4 = 0.2222219843214978396;
+    private const double L5 = 0.1818357216161805012;
+    private const double L6 = 0.1531383769920937332;
+    private const double L7 = 0.1479819860511658591;
+
+    // ln 2 in two parts; the first has so few bits that its product with an exponent is exact.
     private const double Ln2High = 6.93147180369123816490e-01;
     private const double Ln2Low = 1.90821492927058770002e-10;
 
@@ -14,16 +29,51 @@ public static class PortableMath
     {
         // x = 2^k · (1 + f) with 1 + f from √½ to √2.
         long bits = BitConverter.DoubleToInt64Bits(x);
-        long shifted = bits - 0x3FE6A09E667F3BCD;
-        int k = (int)(shifted >> 52);
-        double f = BitConverter.Int64BitsToDouble(bits - ((long)k << 52)) - 1.0;
+        long k = (bits - BitsOfRootOfHalf) >> MantissaBits;
+        double f = BitConverter.Int64BitsToDouble(bits - (k << MantissaBits)) - 1.0;
         double s = f / (2.0 + f);
         double z = s * s;
         double w = z * z;
-        double even = w * (0.3999999999940941908 + (w * (0.2222219843214978396 + (w * 0.1531383769920937332))));
-        double odd = z * (0.6666666666666735130 + (w * (0.2857142874366239149 + (w * (0.1818357216161805012 + (w * 0.1479819860511658591))))));
+        double even = w * (L2 + (w * (L4 + (w * L6))));
+        double odd = z * (L1 + (w * (L3 + (w * (L5 + (w * L7))))));
         double halfSquare = 0.5 * f * f;
-        return (k * Ln2High) - ((halfSquare - ((s * (halfSquare + odd + even)) + (k * Ln2Low))) - f);
+        return (k * Ln2High) - ((halfSquare - ((s * (halfSquare + (odd + even))) + (k * Ln2Low))) - f);
+    }
+
+    /// <summary>Replaces positive normal numbers by their logarithms with the sign changed: step by step what <see cref="Log"/> does, so that the results are the same to the last bit.</summary>
+    public static void NegativeLog(Span<double> numbers)
+    {
+        int done = 0;
+        if (Vector256.IsHardwareAccelerated)
+        {
+            for (; done + Vector256<double>.Count <= numbers.Length; done += Vector256<double>.Count)
+            {
+                Span<double> four = numbers.Slice(done, Vector256<double>.Count);
+                NegativeLog(Vector256.Create<double>(four)).CopyTo(four);
+            }
+        }
+
+        for (; done < numbers.Length; done++)
+        {
+            numbers[done] = -Log(numbers[done]);
+        }
+    }
+
+    private static Vector256<double> NegativeLog(Vector256<double> x)
+    {
+        // Shifted by 1024, k is not negative: then its sign need not be kept, and as the last bits of a double near 2⁵² it becomes a double itself.
+        Vector256<long> bits = x.AsInt64();
+        Vector256<long> shifted = (bits - Vector256.Create(BitsOfRootOfHalf - (1024L << MantissaBits))) >>> MantissaBits;
+        Vector256<double> k = (shifted | Vector256.Create(0x433L << MantissaBits)).AsDouble() - Vector256.Create((double)(1L << MantissaBits) + 1024);
+        Vector256<double> one = Vector256.Create(1.0), two = Vector256.Create(2.0);
+        Vector256<double> f = (bits - ((shifted << MantissaBits) - Vector256.Create(1024L << MantissaBits))).AsDouble() - one;
+        Vector256<double> s = f / (two + f);
+        Vector256<double> z = s * s;
+        Vector256<double> w = z * z;
+        Vector256<double> even = w * (Vector256.Create(L2) + (w * (Vector256.Create(L4) + (w * L6))));
+        Vector256<double> odd = z * (Vector256.Create(L1) + (w * (Vector256.Create(L3) + (w * (Vector256.Create(L5) + (w * L7))))));
+        Vector256<double> halfSquare = 0.5 * f * f;
+        return (halfSquare - ((s * (halfSquare + (odd + even))) + (k * Ln2Low))) - f - (k * Ln2High);
     }
 
     /// <summary>The exponential of a number from -708 to 709, within 1 unit of the last place (the algorithm of Sun's fdlibm, <c>e_exp.c</c>).</summary>

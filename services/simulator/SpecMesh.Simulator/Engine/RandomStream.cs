@@ -6,7 +6,7 @@ namespace SpecMesh.Simulator.Engine;
 /// </summary>
 /// <param name="seed">Seed of the run.</param>
 /// <param name="purpose">What the numbers are for; each purpose has numbers of its own.</param>
-/// <remarks>Philox with the seed as its key, and (index, entity, part, purpose) as its counter. Distributions by inversion: one number in, one number out, rising with it.</remarks>
+/// <remarks>Philox with the seed as its key, and (index / 2, entity, part, purpose) as its counter: a block holds the numbers of two indices. Distributions by inversion: one number in, one number out, rising with it.</remarks>
 public readonly struct RandomStream(ulong seed, uint purpose)
 {
     /// <summary>A number between 0 and 1, neither of which it ever is: in steps of 2⁻⁵².</summary>
@@ -34,12 +34,21 @@ public readonly struct RandomStream(ulong seed, uint purpose)
         return (int)Math.BigMul(Bits(entity, index, part), (ulong)limit, out _);
     }
 
-    /// <summary>64 random bits.</summary>
+    /// <summary>The numbers of one entity, for who reads many of them in their order.</summary>
+    public UniformSequence Sequence(uint entity, uint part = 0) => new(this, entity, part);
+
+    /// <summary>The waiting times of one entity, for who reads many of them in their order.</summary>
+    public ExponentialSequence ExponentialSequence(uint entity, uint part = 0) => new(this, entity, part);
+
+    /// <summary>64 random bits: one half of a block.</summary>
     public ulong Bits(uint entity, uint index, uint part = 0)
     {
-        (uint low, uint high, _, _) = Philox.Block((index, entity, part, purpose), ((uint)seed, (uint)(seed >> 32)));
-        return ((ulong)high << 32) | low;
+        (uint r0, uint r1, uint r2, uint r3) = Philox.Block((index / 2, entity, part, purpose), ((uint)seed, (uint)(seed >> 32)));
+        return index % 2 == 0 ? ((ulong)r1 << 32) | r0 : ((ulong)r3 << 32) | r2;
     }
+
+    /// <summary>The bits of successive indices.</summary>
+    internal void Fill(Span<ulong> bits, uint entity, uint firstBlock, uint part) => PhiloxBatch.Fill(bits, (firstBlock, entity, part, purpose), ((uint)seed, (uint)(seed >> 32)));
 
     /// <summary>The middle of one of 2⁵² equal parts of the line from 0 to 1.</summary>
     internal static double ToUnit(ulong bits) => ((bits >> 12) + 0.5) * (1.0 / (1UL << 52));
