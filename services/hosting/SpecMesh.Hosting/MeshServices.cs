@@ -31,7 +31,7 @@ internal static class MeshServices
         services.AddSingleton<QueueTurns>();
         services.AddSingleton(provider => new FaultPoints(provider.GetRequiredService<IConfiguration>(), registry, provider.GetRequiredService<ILogger<FaultPoints>>()));
         services.AddSingleton(new BackOff(Random.Shared.NextDouble));
-        services.AddSingleton(provider => BusTransmitter.GateOf(provider.GetRequiredService<IBusControl>(), provider.GetRequiredService<TimeProvider>()));
+        services.AddSingleton(provider => BusTransmitter.GateOf(provider.GetRequiredService<IBusControl>()));
         services.AddSingleton(provider => new MessageBus(
             new BusTransmitter(provider.GetRequiredService<IBus>(), provider.GetService<RabbitQueues>()).TransmitAsync,
             provider.GetRequiredService<BusGate>(),

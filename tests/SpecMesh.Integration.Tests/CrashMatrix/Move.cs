@@ -33,6 +33,9 @@ public sealed class Move
 
     public string Loser { get; }
 
+    /// <summary>The migration's id once it is accepted.</summary>
+    public Guid OperationId { get; private set; }
+
     /// <summary>The process that has a part in the operation, or bears the name.</summary>
     public string ProcessOf(string part) => part switch
     {
@@ -78,6 +81,6 @@ public sealed class Move
             id = response.IsSuccessStatusCode ? JsonSerializer.Deserialize<OperationAccepted>(body, ContractJson.Options)!.OperationId : null;
             return id is null ? $"{response.StatusCode}: {body}" : null;
         });
-        return id!.Value;
+        return OperationId = id!.Value;
     }
 }

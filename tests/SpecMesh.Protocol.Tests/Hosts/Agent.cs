@@ -118,6 +118,7 @@ internal sealed class Agent
         {
             if (guests.Remove(guest))
             {
+                Reconciler.SawEnd(guest);
                 Reconciler.Soon();
             }
         });

@@ -11,10 +11,14 @@ internal sealed class AgentReconciler(Agent agent)
     private static readonly TimeSpan Soonest = TimeSpan.FromSeconds(2);
 
     private TaskCompletionSource wanted = new();
+    private readonly HashSet<(string VmId, int Epoch)> ended = [];
     private bool knowsAll = agent.Host.Journal.WasThere;
 
     /// <summary>Looks at once, or again after the look that is under way.</summary>
     public void Soon() => wanted.TrySetResult();
+
+    /// <summary>This agent has seen a guest end: whatever else it may not know, that one is gone.</summary>
+    public void SawEnd(Guest guest) => ended.Add((guest.VmId, guest.Epoch + 1));
 
     /// <summary>Somebody asks for a look, and may vouch for it that nothing is there which is not found.</summary>
     public void Look(bool nothingUnknown)
@@ -76,7 +80,7 @@ internal sealed class AgentReconciler(Agent agent)
     {
         (Guid?, int?, int)? tag = guest is null ? null : (guest.OperationId, guest.Replica, guest.Epoch);
         bool busy = agent.IsBusyWith(vmId) || (guest is null && agent.HasGuestOf(vmId));
-        (ReconciliationAction action, Reason reason) = Reconciliation.Decide(new HostedMachine(agent.Host.Id, tag, busy, knowsAll), view);
+        (ReconciliationAction action, Reason reason) = Reconciliation.Decide(new HostedMachine(agent.Host.Id, tag, busy, knowsAll || ended.Contains((vmId, view.Epoch))), view);
         if (action != ReconciliationAction.Nothing)
         {
             agent.Cluster.Trace?.Note($"{agent.Host.Id} reconciles {vmId}: {action} ({reason.Code})");

@@ -72,8 +72,9 @@ internal sealed class SourceSide : ProtocolSide<SourceInput>
     {
         foreach (Sender sender in senders.Values)
         {
-            if (sender.Target.Shell is not { State: not null } shell)
+            if (sender.Target.Shell is not { State: GuestState.Paused } shell)
             {
+                // It is gone, or it runs and is the machine now: what it writes no source knows.
                 continue;
             }
 

@@ -12,6 +12,9 @@ internal sealed record Mutation(string Name, Mutator Mutator, params string[] Ru
     /// <summary>A stream that breaks behind a complete image lets the guest run on, and the loss of its host then makes somebody look for the image.</summary>
     private static readonly Dictionary<Fault, double> ImageOfThePast = new() { [Fault.StreamBreak] = 0.03, [Fault.HostLoss] = 0.002 };
 
+    /// <summary>Answers come late, and so do the targets', so that one source refuses again and again.</summary>
+    private static readonly Dictionary<Fault, double> LateAnswers = new() { [Fault.AnswerLost] = 0.5, [Fault.CallLost] = 0.5, [Fault.RoundSlow] = 0.1 };
+
     /// <summary>The only faults that happen, and how often: those that the mutation needs to do its worst harm. Empty: as each seed has it.</summary>
     public IReadOnlyDictionary<Fault, double> Focus { get; init; } = new Dictionary<Fault, double>();
 
@@ -24,6 +27,7 @@ internal sealed record Mutation(string Name, Mutator Mutator, params string[] Ru
         new("target-runs-on-vote", new TargetRunsOnItsVote(), "R2"),
         new("append-without-expected-version", new AppendsWithoutExpectedVersion(), "R1", "R2", "R3", "R5"),
         new("resumes-from-finishing-without-refusal", new ResumesFromFinishingWithoutRefusal(), "R3") { Focus = ImageOfThePast },
+        new("source-believes-any-refusal-answer", new SourceBelievesAnyRefusalAnswer(), "R1", "R3", "R5") { Focus = LateAnswers },
         new("image-destroyed-on-abort", new ImageDestroyedOnAbort(), "R6"),
         new("recovers-from-void-image", new RecoversFromVoidImage(), "R3") { Focus = ImageOfThePast },
     ];

@@ -70,3 +70,14 @@ internal sealed class RecoversFromVoidImage : Mutator
 {
     public override long ImageVersion(long ownershipVersion) => long.MaxValue / 2;
 }
+
+/// <summary>A source takes an answer to an earlier refusal, which comes late, for the answer to the one that it waits for.</summary>
+internal sealed class SourceBelievesAnyRefusalAnswer : Mutator
+{
+    public override bool HearsLateAnswers => true;
+
+    public override SourceInput Hear(SourceInput input, SourceState state) =>
+        input is SourceInput.RefusalAnswered { Answer: { Accepted: true } answer } && state.Phase == SourcePhase.Refusing
+            ? new SourceInput.RefusalAnswered(answer with { View = answer.View with { Version = Math.Max(answer.View.Version, state.OwnershipVersion + 1) } })
+            : input;
+}

@@ -60,6 +60,10 @@ public sealed class RegressionTests
             "Truth.Committed"
         },
         {
+            3033917, "I1", "Not a failure of the data path: a winner that ran already was compared with its source, where a round to it had not ended yet.",
+            "SourceSide.CheckPages"
+        },
+        {
             14554, "R7", "A fenced host was put into service again before the recovery of its machine was over: nobody decided about the machine any more.",
             "FencingTests.a_recovery_that_has_begun_goes_on_to_its_end_when_the_host_is_in_service_again"
         },

@@ -130,9 +130,9 @@ public sealed class CostPoliciesTests
     public void bytes_of_a_replica_are_limited()
     {
         Race race = new Race(new CostLimits(MaxBytes: 2 * Race.Memory), dirtyMibPerSecond: 50).Join(100).Join(60).Run(60);
-        (double at, CostFinding finding) = Assert.Single(race.Aborted);
-        Assert.Equal((21, 0, "bytes", 2.0 * Race.Memory), (at, finding.Replica, finding.Code, finding.Limit));
-        Assert.True(finding.Observed > finding.Limit);
+        CostFinding finding = Assert.Single(race.Aborted).Finding;
+        Assert.Equal((0, "bytes", 2.0 * Race.Memory), (finding.Replica, finding.Code, finding.Limit));
+        Assert.InRange(finding.Observed, finding.Limit, 1.2 * finding.Limit);
     }
 
     [Fact]

@@ -5,8 +5,8 @@ namespace SpecMesh.Hosting;
 /// <summary>The way from <see cref="MessageBus"/> into the bus library.</summary>
 internal sealed class BusTransmitter(IBus bus, RabbitQueues? queues)
 {
-    /// <summary>Ready when the library says that the bus and all its endpoints are.</summary>
-    public static BusGate GateOf(IBusControl bus, TimeProvider time) => new(() => bus.CheckHealth().Status == BusHealthStatus.Healthy, time);
+    /// <summary>Ready when the library says that the bus and all its endpoints are. It is asked on the machine's own clock, because the library goes by no other.</summary>
+    public static BusGate GateOf(IBusControl bus) => new(() => bus.CheckHealth().Status == BusHealthStatus.Healthy, TimeProvider.System);
 
     /// <inheritdoc cref="Transmit"/>
     public async Task TransmitAsync(object message, string? queue, Guid messageId, CancellationToken cancellationToken)

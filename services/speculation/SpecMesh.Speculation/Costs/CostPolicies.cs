@@ -87,7 +87,7 @@ public static class CostPolicies
         int worst = -1;
         for (int i = 0; i < siblings.Length; i++)
         {
-            if (!siblings[i].IsVoted && (worst < 0 || IsBetter(siblings, etas, worst, i)))
+            if (!siblings[i].IsVoted && (worst < 0 || !IsBetter(siblings, etas, i, worst)))
             {
                 worst = i;
             }

@@ -1,0 +1,33 @@
+using System.Text.Json;
+using SpecMesh.Contracts;
+using SpecMesh.EventStore;
+using SpecMesh.Protocol.Tests.Running;
+using SpecMesh.Speculation.SpecOps;
+
+namespace SpecMesh.Protocol.Tests;
+
+/// <summary>DESIGN section 5: "A recorded event stream of a live operation, re-decided, MUST give the same events." Also one that was recorded among crashes and lost messages.</summary>
+public sealed class RedecisionTests
+{
+    [Fact]
+    public void every_operation_of_a_schedule_is_reproduced_event_by_event()
+    {
+        int events = 0;
+        for (ulong seed = 1; seed <= 300; seed++)
+        {
+            Cluster cluster = Schedule.Run(new Plan(seed));
+            foreach (Guid id in cluster.Workload.Operations)
+            {
+                List<RecordedEvent> recorded = [.. cluster.Store.Read(EventStreams.OfOperation(id), 0, int.MaxValue).Select(stored => Recorded(cluster, stored))];
+                events += recorded.Count;
+                string? difference = Redecision.FirstDifference(id, recorded);
+                Assert.True(difference is null, $"Seed {seed}, operation {id}: {difference}");
+            }
+        }
+
+        Assert.True(events > 1000, $"Only {events} events were decided again.");
+    }
+
+    private static RecordedEvent Recorded(Cluster cluster, StoredEvent stored) => new(
+        stored.Data, cluster.Store.Headers.TryGetValue(stored.Sequence, out Func<JsonElement>? headers) ? headers().Deserialize<DecidedFrom>(ContractJson.Options) : null);
+}
