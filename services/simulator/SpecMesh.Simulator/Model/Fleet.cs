@@ -17,6 +17,9 @@ public sealed class Fleet
     /// <summary>Cores, memory units and share of the machines of each size; mean 2.47 cores and 4.32 GB, after the shape of a public trace of Azure.</summary>
     private static readonly (int Cores, int Units, double Share)[] Sizes = [(1, 7, 0.45), (2, 14, 0.33), (4, 28, 0.14), (8, 56, 0.06), (16, 112, 0.02)];
 
+    /// <summary>Memory of the machines of each size, rising.</summary>
+    public static ReadOnlySpan<int> SizeUnits => [7, 14, 28, 56, 112];
+
     private readonly RandomStream sizes, demands;
     private readonly double logDirtyMin, logDirtyRange;
     private readonly byte[] sizeOf;

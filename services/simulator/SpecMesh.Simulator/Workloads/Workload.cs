@@ -21,6 +21,7 @@ public static class WorkloadRun
     {
         Workload.Ci => CiWorkload.Run(options),
         Workload.Capacity => CapacityWorkload.Run(options),
+        Workload.Upgrade => UpgradeWorkload.Run(options),
         _ => throw new ArgumentOutOfRangeException(nameof(workload), workload, "There is no such workload."),
     };
 }
