@@ -220,7 +220,11 @@ public sealed class Race
             return;
         }
 
-        if (conduct.Kind == ManagerKind.RetrySameServer)
+        if (conduct.Kind == ManagerKind.RetrySameServer && queue.NowNs >= open.DeadlineNs)
+        {
+            Close(operation, winner: -1);
+        }
+        else if (conduct.Kind == ManagerKind.RetrySameServer)
         {
             Start(operation, targets[operation * MostReplicas]);
         }
@@ -252,13 +256,8 @@ public sealed class Race
         {
             case ManagerKind.RetrySameServer:
                 long againNs = queue.NowNs + conduct.RetryAfterNs(lost.Started);
-                if (againNs < lost.DeadlineNs)
-                {
-                    lost.Timer = queue.Push(againNs, EventKind.OperationTimer, (uint)operation);
-                    return;
-                }
-
-                break;
+                lost.Timer = queue.Push(Math.Max(queue.NowNs, Math.Min(againNs, lost.DeadlineNs)), EventKind.OperationTimer, (uint)operation);
+                return;
             case ManagerKind.Hedged when lost.Started < lost.Planned:
                 Start(operation, targets[(operation * MostReplicas) + lost.Started]);
                 PlanHedge(operation);
