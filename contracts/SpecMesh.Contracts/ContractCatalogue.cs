@@ -27,7 +27,7 @@ public static class ContractCatalogue
     /// <summary>Messages that a service sends to itself, later.</summary>
     public static IReadOnlyList<Type> Deadlines { get; } =
     [
-        typeof(SpecOpDeadline), typeof(ReplicaDeadline), typeof(CleanupDeadline), typeof(RetryDeadline), typeof(ReservationDeadline), typeof(HeartbeatDeadline),
+        typeof(SpecOpDeadline), typeof(ReplicaDeadline), typeof(CleanupDeadline), typeof(RetryDeadline), typeof(HedgeDeadline), typeof(ReservationDeadline), typeof(HeartbeatDeadline),
         typeof(FenceDeadline), typeof(FenceMachine),
     ];
 

@@ -16,6 +16,7 @@ namespace SpecMesh.Contracts;
 /// <param name="Guests">Guests as the last beat told them.</param>
 /// <param name="Reservations">Operations that memory is held for.</param>
 /// <param name="Fenced">Why the host is taken for dead for good; null unless that was confirmed.</param>
+/// <param name="FailureProbability">Estimate that a replica fails here, from how replicas have ended here, in the failure domain and in the cluster.</param>
 public sealed record HostView(
     string HostId,
     string FailureDomain,
@@ -31,4 +32,5 @@ public sealed record HostView(
     string? DirtyTracker,
     IReadOnlyList<HostedGuest> Guests,
     IReadOnlyList<Guid>? Reservations = null,
-    Reason? Fenced = null);
+    Reason? Fenced = null,
+    double? FailureProbability = null);

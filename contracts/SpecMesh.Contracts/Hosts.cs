@@ -1,3 +1,5 @@
+using System.Text.Json.Serialization;
+
 namespace SpecMesh.Contracts;
 
 /// <summary>How a guest stands on a host.</summary>
@@ -44,7 +46,17 @@ public sealed record HostSuspected(string HostId, Reason Reason);
 public sealed record HostRecovered(string HostId, Reason Reason);
 
 /// <summary>Event in <c>health-{HostId}</c>: how a replica on this host ended. Losers that a policy ended are not failures and are not counted.</summary>
-public sealed record ReplicaOutcomeCounted(string HostId, Guid OperationId, int Replica, bool Failed);
+/// <param name="HostId">The host.</param>
+/// <param name="OperationId">The operation.</param>
+/// <param name="Replica">The replica.</param>
+/// <param name="Failed">True when a fault of the host ended it, false when it won.</param>
+/// <param name="At">When it was counted: what is long ago says little about now. Absent in what was recorded before estimates were made from it.</param>
+public sealed record ReplicaOutcomeCounted(
+    string HostId,
+    Guid OperationId,
+    int Replica,
+    bool Failed,
+    [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] DateTimeOffset? At = null);
 
 /// <summary>Timer: look whether the host has beaten since.</summary>
 /// <param name="HostId">The host.</param>

@@ -1,3 +1,5 @@
+using System.Text.Json.Serialization;
+
 namespace SpecMesh.Contracts;
 
 /// <summary>Command: pick hosts and reserve memory on them, as leases.</summary>
@@ -10,6 +12,7 @@ namespace SpecMesh.Contracts;
 /// <param name="TargetChoice">Name of the policy.</param>
 /// <param name="AcceptFewer">True when fewer hosts than asked for are better than none.</param>
 /// <param name="LeaseUntil">When the reservations lapse, unless the operation still runs then.</param>
+/// <param name="Replication">Where a policy chooses the number: as many hosts as it takes, up to <paramref name="Count"/>. Absent: <paramref name="Count"/> hosts.</param>
 public sealed record SelectTargets(
     Guid OperationId,
     int Request,
@@ -19,7 +22,8 @@ public sealed record SelectTargets(
     long MemoryBytes,
     string TargetChoice,
     bool AcceptFewer,
-    DateTimeOffset LeaseUntil);
+    DateTimeOffset LeaseUntil,
+    [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] ReplicationWish? Replication = null);
 
 /// <summary>Event: these hosts are reserved for the operation.</summary>
 public sealed record TargetsReserved(Guid OperationId, int Request, IReadOnlyList<string> HostIds, Reason Reason);

@@ -70,6 +70,14 @@ public sealed record CostLimits(
     [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] double? MinProgress = null,
     [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] bool? AbortLast = null);
 
+/// <summary>How the number of replicas is chosen, and when they start.</summary>
+/// <param name="Policy">Name of the policy: <c>fixed</c> (as many as asked for, all at once), <c>adaptive</c> (the fewest that are expected to reach <paramref name="Epsilon"/>),
+/// <c>hedged</c> (one after the other, <paramref name="HedgeDelaySeconds"/> apart).</param>
+/// <param name="Epsilon">For <c>adaptive</c>: share of operations that may fail, above 0 and below 1; absent: 0.01.</param>
+/// <param name="MaxReplicas">For <c>adaptive</c>: no more than so many, 1 to 16; absent: 5, or as many as there are targets.</param>
+/// <param name="HedgeDelaySeconds">For <c>hedged</c>: seconds between two starts, above 0 and at most 86 400; absent: what the operation normally takes on a slow network.</param>
+public sealed record ReplicationWish(string Policy, double? Epsilon = null, int? MaxReplicas = null, double? HedgeDelaySeconds = null);
+
 /// <summary>The machine that a power-on builds.</summary>
 /// <param name="MemoryBytes">Guest memory in bytes: a multiple of 4096, from 1 MiB to 1 TiB.</param>
 /// <param name="WritePagesPerSecond">How many 4 KiB pages a self-verifying process guest rewrites per second; 0 or more. Other hypervisors ignore it.</param>
@@ -87,6 +95,7 @@ public sealed record VmDefinition(long MemoryBytes, double WritePagesPerSecond =
 /// <param name="Manager">Name of the manager: <c>speculative</c>, <c>retry-same-server</c>, <c>retry-repick</c>.</param>
 /// <param name="Vm">What to build; needed for a power-on of a machine not defined before, refused otherwise.</param>
 /// <param name="RequestedBy">Who asks, for the record.</param>
+/// <param name="Replication">How the number of replicas is chosen; absent: <paramref name="Sq"/>, all at once.</param>
 public sealed record SubmitSpecOp(
     Guid OperationId,
     OperationKind Kind,
@@ -97,7 +106,8 @@ public sealed record SubmitSpecOp(
     string? TargetChoice = null,
     string? Manager = null,
     VmDefinition? Vm = null,
-    string? RequestedBy = null);
+    string? RequestedBy = null,
+    [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] ReplicationWish? Replication = null);
 
 /// <summary>Command: end the operation unless a replica has already won. Idempotent in every state.</summary>
 public sealed record CancelSpecOp(Guid OperationId, string? RequestedBy = null);
@@ -106,7 +116,7 @@ public sealed record CancelSpecOp(Guid OperationId, string? RequestedBy = null);
 /// <param name="OperationId">The operation.</param>
 /// <param name="Kind">What is done.</param>
 /// <param name="VmId">The machine.</param>
-/// <param name="Sq">Number of replicas.</param>
+/// <param name="Sq">Number of replicas; where a policy chooses it, the most there may be.</param>
 /// <param name="Targets">Hosts that the caller allows; empty: any.</param>
 /// <param name="Cost">Limits for each replica.</param>
 /// <param name="TargetChoice">Policy that picks hosts.</param>
@@ -118,6 +128,7 @@ public sealed record CancelSpecOp(Guid OperationId, string? RequestedBy = null);
 /// <param name="DeadlineAt">When the operation as a whole is given up.</param>
 /// <param name="Fingerprint">Digest of the caller's wishes, to tell a repeated request from another one with the same id.</param>
 /// <param name="RequestedBy">Who asked.</param>
+/// <param name="Replication">How the number of replicas is chosen, with every default filled in; absent: <paramref name="Sq"/>, all at once.</param>
 public sealed record SpecOpAccepted(
     Guid OperationId,
     OperationKind Kind,
@@ -133,7 +144,8 @@ public sealed record SpecOpAccepted(
     long OwnershipVersion,
     DateTimeOffset DeadlineAt,
     string Fingerprint,
-    string? RequestedBy);
+    string? RequestedBy,
+    [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] ReplicationWish? Replication = null);
 
 /// <summary>Event: the operation never started.</summary>
 /// <param name="OperationId">The operation.</param>
@@ -151,7 +163,15 @@ public sealed record CancelRequested(Guid OperationId, string? RequestedBy);
 public sealed record PlannedReplica(int Replica, string HostId);
 
 /// <summary>Event: these replicas are to run, on hosts whose memory is reserved.</summary>
-public sealed record ReplicasPlanned(Guid OperationId, IReadOnlyList<PlannedReplica> Replicas, Reason Reason);
+/// <param name="OperationId">The operation.</param>
+/// <param name="Replicas">The replicas that start now.</param>
+/// <param name="Reason">Why these.</param>
+/// <param name="WaitingHostIds">Hosts that are reserved for replicas that start later, in their order; absent: none.</param>
+public sealed record ReplicasPlanned(
+    Guid OperationId,
+    IReadOnlyList<PlannedReplica> Replicas,
+    Reason Reason,
+    [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] IReadOnlyList<string>? WaitingHostIds = null);
 
 /// <summary>Event: the operation has its outcome. What the losers hold is still being cleaned up.</summary>
 /// <param name="OperationId">The operation.</param>
@@ -208,6 +228,11 @@ public sealed record CleanupDeadline(Guid OperationId, int Attempt);
 /// <param name="OperationId">The operation.</param>
 /// <param name="Replica">The replica that failed.</param>
 public sealed record RetryDeadline(Guid OperationId, int Replica);
+
+/// <summary>Timer: by now so many replicas of a hedged operation should run.</summary>
+/// <param name="OperationId">The operation.</param>
+/// <param name="Replica">The replica that starts now, unless it has, and every one before it.</param>
+public sealed record HedgeDeadline(Guid OperationId, int Replica);
 
 /// <summary>Timer: a replica should have started by now; for a power-on, it should also have been built.</summary>
 /// <param name="OperationId">The operation.</param>

@@ -1,3 +1,5 @@
+using System.Text.Json.Serialization;
+
 namespace SpecMesh.Contracts;
 
 /// <summary>An operation as HTTP shows it.</summary>
@@ -95,6 +97,7 @@ public sealed record HostChanged(string HostId);
 /// <param name="TargetChoice">Policy that picks hosts.</param>
 /// <param name="Manager">Manager that reacts to failures.</param>
 /// <param name="Vm">What a power-on builds.</param>
+/// <param name="Replication">How the number of replicas is chosen.</param>
 public sealed record OperationRequest(
     OperationKind? Kind,
     string? VmId,
@@ -103,7 +106,8 @@ public sealed record OperationRequest(
     CostLimits? Cost = null,
     string? TargetChoice = null,
     string? Manager = null,
-    VmDefinition? Vm = null);
+    VmDefinition? Vm = null,
+    [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] ReplicationWish? Replication = null);
 
 /// <summary>Answer to an accepted request.</summary>
 /// <param name="OperationId">The operation, also to be found in the header <c>Location</c>.</param>

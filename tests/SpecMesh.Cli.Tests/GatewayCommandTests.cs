@@ -25,6 +25,24 @@ public sealed class GatewayCommandTests
     }
 
     [Fact]
+    public async Task limits_and_the_choice_of_replicas_are_sent_as_they_are_written()
+    {
+        await using ScriptedGateway gateway = await ScriptedGateway.StartAsync(202, Accepted);
+        await gateway.RunAsync(
+            "vm", "migrate", "vm-1", "--max-bytes", "2GiB", "--max-cpu", "20s", "--max-memory", "120", "--max-operation-bytes", "3G", "--min-progress", "5%", "--abort-last",
+            "--replication", "adaptive", "--epsilon", "0.5%", "--max-replicas", "4");
+        await gateway.RunAsync("vm", "start", "vm-1", "--replication", "hedged", "--hedge-delay", "20s", "--sq", "2", "--timeout", "60s", "--min-progress", "0.1");
+        AssertJson("""
+            {"kind":"Migrate","vmId":"vm-1",
+             "cost":{"maxBytes":2147483648,"maxCpuSeconds":20,"maxMemoryGibSeconds":120,"maxOperationBytes":3221225472,"minProgress":0.05,"abortLast":true},
+             "replication":{"policy":"adaptive","epsilon":0.005,"maxReplicas":4}}
+            """, gateway.Seen[0].Body);
+        AssertJson("""
+            {"kind":"PowerOn","vmId":"vm-1","sq":2,"cost":{"timeoutSeconds":60,"minProgress":0.1},"replication":{"policy":"hedged","hedgeDelaySeconds":20}}
+            """, gateway.Seen[1].Body);
+    }
+
+    [Fact]
     public async Task a_start_defines_the_machine_when_memory_is_given()
     {
         await using ScriptedGateway gateway = await ScriptedGateway.StartAsync(202, Accepted);
@@ -48,6 +66,9 @@ public sealed class GatewayCommandTests
     [Theory]
     [InlineData("vm", "migrate")]
     [InlineData("vm", "migrate", "vm-1", "--timeout", "soon")]
+    [InlineData("vm", "migrate", "vm-1", "--max-bytes", "-1")]
+    [InlineData("vm", "migrate", "vm-1", "--min-progress", "fast")]
+    [InlineData("vm", "migrate", "vm-1", "--epsilon", "1%")]
     [InlineData("vm", "start", "vm-1", "--memory", "much")]
     [InlineData("vm", "start", "vm-1", "--seed", "7")]
     [InlineData("op", "show", "not-an-id")]

@@ -15,12 +15,12 @@ internal static class CountedOutcomes
     {
         if (!await HasWinnerAsync(report.OperationId, context, cancellationToken))
         {
-            await context.DecideAsync(report.HostId, report, health => HealthDecider.Decide(health, report), cancellationToken);
+            await context.DecideAsync(report.HostId, report, health => HealthDecider.Decide(health, report, context.Now), cancellationToken);
         }
     }
 
     public static Task HandleAsync(ReplicaResumed report, HandlerContext context, CancellationToken cancellationToken) =>
-        context.DecideAsync(report.HostId, report, health => HealthDecider.Decide(health, report), cancellationToken);
+        context.DecideAsync(report.HostId, report, health => HealthDecider.Decide(health, report, context.Now), cancellationToken);
 
     /// <summary>Asks the machine's event stream: the operation's own may not have heard of the commit yet.</summary>
     private static async Task<bool> HasWinnerAsync(Guid operationId, HandlerContext context, CancellationToken cancellationToken)

@@ -3,6 +3,7 @@ using SpecMesh.Contracts;
 using SpecMesh.EventStore;
 using SpecMesh.Speculation.Health;
 using SpecMesh.Speculation.Placement;
+using SpecMesh.Speculation.Replication;
 
 namespace SpecMesh.Placement;
 
@@ -48,6 +49,19 @@ internal sealed class HostsView(TimeProvider time) : IDisposable
             {
                 return health.Where(pair => pair.Value.State.Suspicion is not null)
                     .ToImmutableDictionary(pair => pair.Key, pair => pair.Value.State.Suspicion!, StringComparer.Ordinal);
+            }
+        }
+    }
+
+    /// <summary>How replicas have ended on a host, by its id, as failure-monitor has counted them.</summary>
+    public ImmutableDictionary<string, DiscountedOutcomes> Outcomes
+    {
+        get
+        {
+            lock (gate)
+            {
+                return health.Where(pair => pair.Value.State.Outcomes.Total > 0)
+                    .ToImmutableDictionary(pair => pair.Key, pair => pair.Value.State.Outcomes, StringComparer.Ordinal);
             }
         }
     }

@@ -1,5 +1,7 @@
+using System.Collections.Immutable;
 using SpecMesh.Contracts;
 using SpecMesh.Speculation.Placement;
+using SpecMesh.Speculation.Replication;
 
 namespace SpecMesh.Placement;
 
@@ -7,15 +9,16 @@ namespace SpecMesh.Placement;
 internal static class ListedHosts
 {
     /// <summary><c>GET /v1/hosts</c>: every host that was ever heard of as a <see cref="HostView"/>, ordered by id.</summary>
-    public static IResult Get(HostsView view)
+    public static IResult Get(HostsView view, TimeProvider time)
     {
+        FleetFailureRates rates = new(Fleet.Empty with { Hosts = view.Hosts.ToImmutableSortedDictionary(pair => pair.Key, pair => pair.Value.State, StringComparer.Ordinal), Outcomes = view.Outcomes }, time.GetUtcNow(), EstimationOptions.Default);
         IReadOnlyDictionary<string, Reason> suspected = view.Suspected;
         return Results.Json(
-            view.Hosts.Values.Where(loaded => loaded.State.IsRegistered).Select(loaded => Show(loaded.State, suspected.GetValueOrDefault(loaded.State.HostId), view)),
+            view.Hosts.Values.Where(loaded => loaded.State.IsRegistered).Select(loaded => Show(loaded.State, suspected.GetValueOrDefault(loaded.State.HostId), rates, view)),
             ContractJson.Options);
     }
 
-    private static HostView Show(HostState host, Reason? suspicion, HostsView view)
+    private static HostView Show(HostState host, Reason? suspicion, FleetFailureRates rates, HostsView view)
     {
         (HostHeartbeat Message, TimeSpan Age)? beat = view.LastBeat(host.HostId);
         return new HostView(
@@ -33,6 +36,7 @@ internal static class ListedHosts
             beat?.Message.DirtyTracker,
             beat?.Message.Guests ?? [],
             [.. host.Reservations.Keys.Order()],
-            host.Fenced);
+            host.Fenced,
+            Math.Round(rates.Of(host), 4));
     }
 }

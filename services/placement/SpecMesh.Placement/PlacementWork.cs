@@ -26,7 +26,7 @@ internal static class PlacementWork
         await context.TakeTurnAsync(cancellationToken);
         HostsView view = await context.ViewAsync(cancellationToken);
         ImmutableSortedDictionary<string, Loaded<HostState>> known = view.Hosts;
-        Fleet fleet = Fleet.Empty with { Suspected = view.Suspected };
+        Fleet fleet = Fleet.Empty with { Suspected = view.Suspected, Outcomes = view.Outcomes };
         foreach (string hostId in hostIds.Distinct(StringComparer.Ordinal).Where(known.ContainsKey))
         {
             fleet = fleet.With((await context.Work.LoadAsync(EventStreams.OfHost(hostId), known[hostId], HostState.Evolve, cancellationToken)).State);

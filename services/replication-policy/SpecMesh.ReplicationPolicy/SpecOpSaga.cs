@@ -35,6 +35,7 @@ public static class SpecOpSaga
         .On<OwnershipTransferred>(message => message.OperationId, HandleAsync)
         .On<SpecOpDeadline>(message => message.OperationId, HandleAsync)
         .On<ReplicaDeadline>(message => message.OperationId, HandleAsync)
+        .On<HedgeDeadline>(message => message.OperationId, HandleAsync)
         .On<RetryDeadline>(message => message.OperationId, HandleAsync)
         .On<CleanupDeadline>(message => message.OperationId, HandleAsync));
 

@@ -55,7 +55,8 @@ public static partial class SubmitOperation
             body.TargetChoice,
             body.Manager,
             body.Vm,
-            client);
+            client,
+            body.Replication);
         return Answer(http, request, await operations.HandleAndReadAsync(request, cancellationToken));
     }
 

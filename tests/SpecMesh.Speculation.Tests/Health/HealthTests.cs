@@ -6,6 +6,7 @@ namespace SpecMesh.Speculation.Tests.Health;
 public class HealthTests
 {
     private static readonly TimeSpan Limit = TimeSpan.FromSeconds(5);
+    private static readonly DateTimeOffset Now = DateTimeOffset.UnixEpoch.AddDays(1);
 
     private static readonly HealthState Trusted = HealthState.Unknown("h1");
 
@@ -53,18 +54,28 @@ public class HealthTests
         HealthState state = Trusted;
         foreach (Decision decision in new[]
         {
-            HealthDecider.Decide(state, Failed(1, 0)),
-            HealthDecider.Decide(state, Failed(1, 1)),
-            HealthDecider.Decide(state, new ReplicaResumed(Operation(2), 0, "h1", DateTimeOffset.UnixEpoch)),
+            HealthDecider.Decide(state, Failed(1, 0), Now),
+            HealthDecider.Decide(state, Failed(1, 1), Now),
+            HealthDecider.Decide(state, new ReplicaResumed(Operation(2), 0, "h1", DateTimeOffset.UnixEpoch), Now),
         })
         {
             state = decision.Events.Aggregate(state, HealthState.Evolve);
         }
 
         Assert.Equal((1, 2), (state.Successes, state.Failures));
-        Assert.Empty(HealthDecider.Decide(state, Failed(1, 1)).Events);
-        Assert.Empty(HealthDecider.Decide(state, new ReplicaResumed(Operation(2), 0, "h1", DateTimeOffset.UnixEpoch)).Events);
-        Assert.Single(HealthDecider.Decide(state, Failed(2, 1)).Events);
+        Assert.Empty(HealthDecider.Decide(state, Failed(1, 1), Now).Events);
+        Assert.Empty(HealthDecider.Decide(state, new ReplicaResumed(Operation(2), 0, "h1", DateTimeOffset.UnixEpoch), Now).Events);
+        Assert.Single(HealthDecider.Decide(state, Failed(2, 1), Now).Events);
+    }
+
+    [Fact]
+    public void counted_outcomes_fade_and_those_without_a_time_say_nothing_about_now()
+    {
+        HealthState state = HealthState.Evolve(Trusted, new ReplicaOutcomeCounted("h1", Operation(1), 0, Failed: true));
+        Assert.Equal((1, 0), (state.Failures, state.Outcomes.Total));
+        state = HealthDecider.Decide(state, Failed(2, 0), Now).Events.Aggregate(state, HealthState.Evolve);
+        state = HealthDecider.Decide(state, Failed(3, 0), Now.AddSeconds(930)).Events.Aggregate(state, HealthState.Evolve);
+        Assert.Equal(1.5, state.Outcomes.Failures, 9);
     }
 
     [Theory]
@@ -72,7 +83,7 @@ public class HealthTests
     [InlineData("guest-lost")]
     [InlineData("journal-failed")]
     public void a_source_s_fault_is_not_charged_to_the_target(string code) =>
-        Assert.Empty(HealthDecider.Decide(Trusted, Failed(1, 0) with { Reason = new Reason(code, "The source's fault.") }).Events);
+        Assert.Empty(HealthDecider.Decide(Trusted, Failed(1, 0) with { Reason = new Reason(code, "The source's fault.") }, Now).Events);
 
     [Fact]
     public void the_memory_of_counted_replicas_is_bounded_and_the_counts_are_not()
@@ -80,7 +91,7 @@ public class HealthTests
         HealthState state = Trusted;
         for (int operation = 0; operation < 3 * HealthState.RememberedReplicas; operation++)
         {
-            state = HealthDecider.Decide(state, Failed(operation, 0)).Events.Aggregate(state, HealthState.Evolve);
+            state = HealthDecider.Decide(state, Failed(operation, 0), Now).Events.Aggregate(state, HealthState.Evolve);
         }
 
         Assert.Equal(3 * HealthState.RememberedReplicas, state.Failures);

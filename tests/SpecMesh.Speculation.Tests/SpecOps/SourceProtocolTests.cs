@@ -323,23 +323,6 @@ public sealed class SourceProtocolTests : SourceSteps
     }
 
     [Fact]
-    public void a_timeout_aborts_a_replica_but_never_the_last_one_nor_one_after_the_vote()
-    {
-        Copying(0, 1);
-        ReplicaCounters slow = new(0, 0, 0, 0, 60_001);
-        Step(new SourceInput.Tick(new Dictionary<int, ReplicaCounters> { [0] = slow with { ElapsedMs = 60_000 }, [1] = slow }));
-        Assert.Equal((false, true), (State.Replicas[0].Ended, State.Replicas[1].Ended));
-        Assert.Equal("timeout", Assert.IsType<ReplicaAborted>(Effects.OfType<SourceEffect.Report>().Single().Message).Reason.Code);
-        Step(new SourceInput.Tick(new Dictionary<int, ReplicaCounters> { [0] = slow }));
-        Assert.False(State.Replicas[0].Ended);
-
-        State = new SourceState(Id, Vm, "a", 1, 5);
-        Voted();
-        Step(new SourceInput.Tick(new Dictionary<int, ReplicaCounters> { [0] = slow }));
-        Assert.Equal((SourcePhase.Voted, false), (State.Phase, State.Replicas[0].Ended));
-    }
-
-    [Fact]
     public void a_guest_that_died_ends_every_replica_but_the_one_that_may_have_it()
     {
         Voted();

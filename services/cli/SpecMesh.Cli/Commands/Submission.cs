@@ -9,13 +9,8 @@ public sealed class Submission
     private readonly Argument<string> vm = new("VM") { Description = "Id of the machine." };
     private readonly Option<int?> sq = new("--sq") { Description = "Number of replicas, 1 to 16.", HelpName = "N" };
     private readonly Option<string[]> to = new("--to") { Description = "Hosts that may be chosen, separated by commas; default: any.", HelpName = "HOSTS" };
-    private readonly Option<double?> timeout = new("--timeout")
-    {
-        Description = "What each replica may take before it is aborted: 60s, 2m.",
-        HelpName = "DURATION",
-        CustomParser = Quantities.Seconds,
-    };
-
+    private readonly CostArguments cost = new();
+    private readonly ReplicationArguments replication = new();
     private readonly Option<string?> targetChoice = new("--target-choice")
     {
         Description = "Policy that picks hosts: random, least-loaded, failure-domains-apart.",
@@ -34,10 +29,13 @@ public sealed class Submission
     public void AddTo(Command command)
     {
         command.Arguments.Add(vm);
-        foreach (Option option in (Option[])[sq, to, timeout, targetChoice, manager, IdempotencyKey, Wait])
+        foreach (Option option in (Option[])[sq, to, targetChoice, manager, IdempotencyKey, Wait])
         {
             command.Options.Add(option);
         }
+
+        cost.AddTo(command);
+        replication.AddTo(command);
     }
 
     /// <summary>The request that the arguments describe. What is allowed in it is the service's to say.</summary>
@@ -51,9 +49,10 @@ public sealed class Submission
             parsed.GetValue(vm)!,
             parsed.GetValue(sq),
             targets,
-            parsed.GetValue(timeout) is { } seconds ? new CostLimits(seconds) : null,
+            cost.Read(parsed),
             parsed.GetValue(targetChoice),
             parsed.GetValue(manager),
-            definition);
+            definition,
+            replication.Read(parsed));
     }
 }

@@ -17,7 +17,7 @@ public static class DemoCommand
         Option<int?> failed = new("--failed-targets") { Description = "Targets that break the transfer in its middle; default 1 when there are two or more replicas.", HelpName = "N" };
         Option<int?> slow = new("--slow-targets") { Description = "Targets that receive slowly; default 1 when there are three or more replicas.", HelpName = "N" };
         Option<long?> slowRate = new("--slow-rate") { Description = "Bytes per second of a slow target; default: a 64th of the memory.", HelpName = "SIZE", CustomParser = Quantities.Bytes };
-        Option<double?> timeout = new("--timeout") { Description = "What each replica may take: 60s, 2m.", HelpName = "DURATION", CustomParser = Quantities.Seconds };
+        CostArguments cost = new();
         Option<bool> real = new("--real") { Description = "On RabbitMQ, PostgreSQL and separate processes: the system that infra/up runs, or one started for the purpose." };
         Option<string?> state = new("--state") { Description = "State directory of the running system, for --real.", HelpName = "DIR" };
         Option<bool> json = new("--json") { Description = "Print one JSON object and nothing else." };
@@ -29,8 +29,9 @@ public static class DemoCommand
         slow.Require(value => value is null or >= 0, "--slow-targets is 0 or more.");
         Command command = new("demo", "Race a running guest to several hosts, one of them failing and one slow, and let exactly one win.")
         {
-            seed, memory, sq, writeRate, failed, slow, slowRate, timeout, real, state, json, verbose,
+            seed, memory, sq, writeRate, failed, slow, slowRate, real, state, json, verbose,
         };
+        cost.AddTo(command);
         command.SetAction((parsed, cancellationToken) =>
         {
             int replicas = parsed.GetValue(sq);
@@ -42,7 +43,7 @@ public static class DemoCommand
                 parsed.GetValue(failed) ?? (replicas >= 2 ? 1 : 0),
                 parsed.GetValue(slow) ?? (replicas >= 3 ? 1 : 0),
                 parsed.GetValue(slowRate),
-                parsed.GetValue(timeout),
+                cost.Read(parsed),
                 parsed.GetValue(json),
                 parsed.GetValue(verbose));
             return RunAsync(options, parsed.GetValue(real), parsed.GetValue(state) ?? StateDirectory.Default(), cancellationToken);

@@ -1,3 +1,5 @@
+using SpecMesh.Contracts;
+
 namespace SpecMesh.Cli.Demo;
 
 /// <summary>What the demonstration does.</summary>
@@ -8,7 +10,7 @@ namespace SpecMesh.Cli.Demo;
 /// <param name="FailedTargets">How many targets break the transfer in its middle.</param>
 /// <param name="SlowTargets">How many targets receive slowly.</param>
 /// <param name="SlowBytesPerSecond">How slowly; null: a 64th of the memory per second, at least 1 MiB/s.</param>
-/// <param name="TimeoutSeconds">What each replica may take; null: the default for this memory.</param>
+/// <param name="Cost">What the replicas may cost; null: the defaults for this memory.</param>
 /// <param name="Json">Print one JSON object and nothing else.</param>
 /// <param name="Verbose">Print the services' logs.</param>
 public sealed record DemoOptions(
@@ -19,7 +21,7 @@ public sealed record DemoOptions(
     int FailedTargets,
     int SlowTargets,
     long? SlowBytesPerSecond,
-    double? TimeoutSeconds,
+    CostLimits? Cost,
     bool Json,
     bool Verbose)
 {

@@ -98,14 +98,13 @@ internal sealed class DemoRun(DemoSystem system, DemoOptions options, DemoScreen
 
     private async Task<SpecOpState> MigrateAsync(string vmId, List<string> targets, CancellationToken cancellationToken)
     {
-        CostLimits? cost = options.TimeoutSeconds is { } seconds ? new CostLimits(seconds) : null;
         int replicas = Math.Min(options.Sq, targets.Count);
         if (replicas < options.Sq)
         {
             screen.Say($"this system has {targets.Count} other hosts: {replicas} replicas instead of {options.Sq}");
         }
 
-        SubmitSpecOp migrate = new(Guid.CreateVersion7(), OperationKind.Migrate, vmId, replicas, targets, cost, RequestedBy: "demo");
+        SubmitSpecOp migrate = new(Guid.CreateVersion7(), OperationKind.Migrate, vmId, replicas, targets, options.Cost, RequestedBy: "demo");
         return await RunOperationAsync(migrate, show: true, cancellationToken);
     }
 

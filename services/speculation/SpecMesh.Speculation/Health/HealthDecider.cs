@@ -34,16 +34,16 @@ public static class HealthDecider
         state.Suspicion is null ? Decision.Nothing : Change(new HostRecovered(beat.HostId, WhyTrusted(beat)));
 
     /// <summary>A fault ended a replica on this host.</summary>
-    public static Decision Decide(HealthState state, ReplicaFailed report) =>
-        SourceFaults.Contains(report.Reason.Code) ? Decision.Nothing : Count(state, report.OperationId, report.Replica, failed: true);
+    public static Decision Decide(HealthState state, ReplicaFailed report, DateTimeOffset now) =>
+        SourceFaults.Contains(report.Reason.Code) ? Decision.Nothing : Count(state, report.OperationId, report.Replica, failed: true, now);
 
     /// <summary>A replica on this host won and its guest runs. Aborted and cancelled losers tell nothing about a host and are not counted at all.</summary>
-    public static Decision Decide(HealthState state, ReplicaResumed report) => Count(state, report.OperationId, report.Replica, failed: false);
+    public static Decision Decide(HealthState state, ReplicaResumed report, DateTimeOffset now) => Count(state, report.OperationId, report.Replica, failed: false, now);
 
-    private static Decision Count(HealthState state, Guid operationId, int replica, bool failed) =>
+    private static Decision Count(HealthState state, Guid operationId, int replica, bool failed, DateTimeOffset now) =>
         state.Counted.Contains(new ReplicaKey(operationId, replica))
             ? Decision.Nothing
-            : new Decision([new ReplicaOutcomeCounted(state.HostId, operationId, replica, failed)], []);
+            : new Decision([new ReplicaOutcomeCounted(state.HostId, operationId, replica, failed, now)], []);
 
     private static Decision Change(object change) => new([change], [new Effect(change)]);
 

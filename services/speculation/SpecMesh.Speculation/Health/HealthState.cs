@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using SpecMesh.Contracts;
+using SpecMesh.Speculation.Replication;
 
 namespace SpecMesh.Speculation.Health;
 
@@ -14,6 +15,9 @@ public readonly record struct ReplicaKey(Guid OperationId, int Replica);
 /// <param name="Counted">The latest replicas that were counted, oldest first, so that a report that comes again counts once.</param>
 public sealed record HealthState(string HostId, Reason? Suspicion, int Successes, int Failures, ImmutableQueue<ReplicaKey> Counted)
 {
+    /// <summary>The counted replicas, those of long ago counting little: what failure rates are estimated from.</summary>
+    public DiscountedOutcomes Outcomes { get; private init; }
+
     /// <summary>How many counted replicas a host remembers.</summary>
     public const int RememberedReplicas = 256;
 
@@ -35,6 +39,8 @@ public sealed record HealthState(string HostId, Reason? Suspicion, int Successes
         ImmutableQueue<ReplicaKey> counted = Counted.Enqueue(new ReplicaKey(e.OperationId, e.Replica));
         return this with
         {
+            // An outcome without a time was counted before estimates were made; it says nothing about now.
+            Outcomes = e.At is { } at ? Outcomes.With(e.Failed, DiscountedOutcomes.SecondsOf(at), EstimationOptions.Default.HalfLifeSeconds) : Outcomes,
             Successes = Successes + (e.Failed ? 0 : 1),
             Failures = Failures + (e.Failed ? 1 : 0),
             Counted = Successes + Failures >= RememberedReplicas ? counted.Dequeue() : counted,

@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using SpecMesh.Contracts;
+using SpecMesh.Speculation.Replication;
 
 namespace SpecMesh.Speculation.Placement;
 
@@ -8,6 +9,9 @@ namespace SpecMesh.Speculation.Placement;
 /// <param name="Suspected">Why a host is suspected, by its id.</param>
 public sealed record Fleet(ImmutableSortedDictionary<string, HostState> Hosts, ImmutableDictionary<string, Reason> Suspected)
 {
+    /// <summary>How replicas have ended on a host, by its id; hosts that nothing was counted on are absent.</summary>
+    public ImmutableDictionary<string, DiscountedOutcomes> Outcomes { get; init; } = ImmutableDictionary.Create<string, DiscountedOutcomes>(StringComparer.Ordinal);
+
     /// <summary>No hosts.</summary>
     public static Fleet Empty { get; } = new(
         ImmutableSortedDictionary.Create<string, HostState>(StringComparer.Ordinal),

@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using SpecMesh.Contracts;
+using SpecMesh.Speculation.Replication;
 
 namespace SpecMesh.Speculation.Placement;
 
@@ -48,6 +49,13 @@ public static class PlacementDecider
 
         TargetChoice.TryGet(command.TargetChoice, out ChooseTargets? choose);
         Prng random = new(Prng.SeedOf(command.OperationId, command.Request));
+        if (command.Replication is { Policy: ReplicationRules.Adaptive } wish)
+        {
+            (IReadOnlyList<HostState> fewest, ReplicationVerdict verdict) = AdaptiveTargets.Choose(fleet, choose!(fitting, fitting.Count, random), command, wish, now);
+            Reason why = verdict.ToReason();
+            return Reserve(command, fewest, why with { Code = "targets-reserved", Detail = $"{story} {fewest.Count} chosen ({why.Code}): {why.Detail}" });
+        }
+
         IReadOnlyList<HostState> chosen = choose!(fitting, Math.Min(command.Count, fitting.Count), random);
         return Reserve(command, chosen, new Reason("targets-reserved", story, fitting.Count, command.Count));
     }
@@ -55,6 +63,8 @@ public static class PlacementDecider
     private static Reason? WhatIsWrong(SelectTargets command, DateTimeOffset now) => command switch
     {
         { Count: < 1 } => new Reason("count-out-of-range", "At least one host must be asked for.", command.Count, 1),
+        { Count: > AdaptiveReplication.MostReplicas, Replication.Policy: ReplicationRules.Adaptive } => new Reason(
+            "count-out-of-range", "The policy adaptive chooses among fewer replicas.", command.Count, AdaptiveReplication.MostReplicas),
         { MemoryBytes: < 1 } => new Reason("memory-out-of-range", "A reservation needs memory.", command.MemoryBytes, 1),
         _ when !TargetChoice.TryGet(command.TargetChoice, out _) => new Reason(
             "unknown-target-choice", $"There is no target choice '{command.TargetChoice}'; there are {string.Join(", ", TargetChoice.Names)}."),

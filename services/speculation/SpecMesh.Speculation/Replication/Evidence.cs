@@ -33,6 +33,12 @@ public sealed record EstimationOptions(double HalfLifeSeconds = 930, double Prio
 /// <param name="AtSeconds">When the weights were right.</param>
 public readonly record struct DiscountedOutcomes(double Failures, double Successes, double AtSeconds)
 {
+    /// <summary>A time as seconds since the Unix epoch.</summary>
+    public static double SecondsOf(DateTimeOffset time) => time.ToUnixTimeMilliseconds() / 1000.0;
+
+    /// <summary>Both together; they must be of the same time.</summary>
+    public DiscountedOutcomes Plus(DiscountedOutcomes other) => this with { Failures = Failures + other.Failures, Successes = Successes + other.Successes };
+
     /// <summary>All of them.</summary>
     public double Total => Failures + Successes;
 

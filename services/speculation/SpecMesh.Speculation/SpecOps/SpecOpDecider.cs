@@ -59,6 +59,7 @@ public static class SpecOpDecider
             case ReplicaFailed failed: SpecOpRace.Ended(draft, failed.Replica, failed.Epoch, failed); break;
             case ReplicaCancelled cancelled: SpecOpRace.Ended(draft, cancelled.Replica, cancelled.Epoch, cancelled); break;
             case ReplicaDeadline due: SpecOpRace.ReplicaDue(draft, due); break;
+            case HedgeDeadline due: SpecOpHedging.Due(draft, due); break;
             case RetryDeadline due: SpecOpRace.Retry(draft, due); break;
             case OwnershipTransferred won: SpecOpEnding.Won(draft, won.Replica, won.HostId, won.Epoch); break;
             case CancelSpecOp cancel: SpecOpEnding.Cancel(draft, cancel); break;

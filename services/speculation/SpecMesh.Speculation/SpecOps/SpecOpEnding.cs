@@ -221,6 +221,7 @@ internal static class SpecOpEnding
         draft.Record(completed);
         draft.Publish(completed);
         GiveBackWhatWasKept(draft);
+        SpecOpHedging.GiveBackWaiting(draft);
         AskForEverything(draft, attempt: 0);
         SettleIfNothingIsLeft(draft);
     }

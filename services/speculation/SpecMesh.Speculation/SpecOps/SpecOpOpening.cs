@@ -1,6 +1,7 @@
 using SpecMesh.Contracts;
 using SpecMesh.Speculation.Costs;
 using SpecMesh.Speculation.Placement;
+using SpecMesh.Speculation.Replication;
 
 namespace SpecMesh.Speculation.SpecOps;
 
@@ -39,7 +40,9 @@ internal static class SpecOpOpening
         Manager manager = Managers.ByName[request.Manager ?? Managers.Speculative.Name];
         int sq = SpecOpRules.SqOf(request);
         CostLimits cost = CostRules.WithDefaults(request.Cost, request.Kind, vm.MemoryBytes);
-        DateTimeOffset deadline = now + (TimeSpan.FromSeconds(cost.TimeoutSeconds!.Value) * manager.Attempts) + SpecOpDecider.OperationReserve;
+        ReplicationWish? replication = ReplicationRules.WithDefaults(request.Replication, sq, request.Kind, vm.MemoryBytes);
+        TimeSpan lastStart = TimeSpan.FromSeconds(HedgedStart.NextAtSeconds(0, sq - 1, replication?.HedgeDelaySeconds ?? 0));
+        DateTimeOffset deadline = now + lastStart + (TimeSpan.FromSeconds(cost.TimeoutSeconds!.Value) * manager.Attempts) + SpecOpDecider.OperationReserve;
         IReadOnlyList<object> opened = OwnershipDecider.Open(ownership, request.OperationId, request.Kind, vm);
         SpecOpAccepted accepted = new(
             request.OperationId,
@@ -56,7 +59,8 @@ internal static class SpecOpOpening
             ownership.Version + opened.Count,
             deadline,
             SpecOpRules.Fingerprint(request),
-            request.RequestedBy);
+            request.RequestedBy,
+            replication);
         return new SpecOpDecision(
             [accepted],
             opened,

@@ -10,7 +10,7 @@ internal static class SpecOpRace
     public static SelectTargets TargetsWanted(SpecOpAccepted accepted, int request, int count, IReadOnlyList<string> allowed, IEnumerable<string> tried)
     {
         List<string> excluded = accepted.SourceHostId is null ? [.. tried] : [accepted.SourceHostId, .. tried];
-        return new SelectTargets(accepted.OperationId, request, count, allowed, excluded, accepted.Vm.MemoryBytes, accepted.TargetChoice, AcceptFewer: true, accepted.DeadlineAt);
+        return new SelectTargets(accepted.OperationId, request, count, allowed, excluded, accepted.Vm.MemoryBytes, accepted.TargetChoice, AcceptFewer: true, accepted.DeadlineAt, accepted.Replication);
     }
 
     public static void Reserved(SpecOpDraft draft, TargetsReserved reserved)
@@ -26,15 +26,16 @@ internal static class SpecOpRace
             return;
         }
 
-        Plan(draft, reserved.HostIds, reserved.Reason);
+        (IReadOnlyList<string> now, IReadOnlyList<string> later) = SpecOpHedging.Split(draft, reserved.HostIds);
+        Plan(draft, now, reserved.Reason, later);
     }
 
     /// <summary>Numbers the replicas and tells their hosts to begin.</summary>
-    private static void Plan(SpecOpDraft draft, IReadOnlyList<string> hostIds, Reason reason)
+    public static void Plan(SpecOpDraft draft, IReadOnlyList<string> hostIds, Reason reason, IReadOnlyList<string> waiting)
     {
         int first = draft.State.Replicas.Count;
         List<PlannedReplica> planned = [.. hostIds.Select((host, i) => new PlannedReplica(first + i, host))];
-        draft.Record(new ReplicasPlanned(draft.OperationId, planned, reason));
+        draft.Record(new ReplicasPlanned(draft.OperationId, planned, reason, waiting.Count > 0 ? waiting : null));
         SpecOpAccepted op = draft.Accepted;
         foreach (PlannedReplica replica in planned.Where(replica => !draft.State.FencedHosts.Contains(replica.HostId)))
         {
@@ -180,7 +181,7 @@ internal static class SpecOpRace
         }
 
         string host = draft.State.Replicas[due.Replica].HostId;
-        Plan(draft, [host], new Reason("same-server-again", $"Attempt {due.Replica + 2} on {host}, after a pause.", due.Replica + 2, Managers.NaiveAttempts));
+        Plan(draft, [host], new Reason("same-server-again", $"Attempt {due.Replica + 2} on {host}, after a pause.", due.Replica + 2, Managers.NaiveAttempts), waiting: []);
     }
 
     private static TimeSpan StartLimitOf(SpecOpAccepted op) =>
@@ -188,6 +189,11 @@ internal static class SpecOpRace
 
     private static void React(SpecOpDraft draft, ReplicaState last)
     {
+        if (SpecOpHedging.StartNext(draft, new Reason("hedge-early", $"No replica is left; the last one ended on {last.HostId}: {last.Reason?.Detail}")))
+        {
+            return;
+        }
+
         SpecOpAccepted op = draft.Accepted;
         switch (Managers.ByName[op.Manager].React(draft.State, last))
         {

@@ -2,6 +2,7 @@ using System.Security.Cryptography;
 using System.Text.Json;
 using SpecMesh.Contracts;
 using SpecMesh.Speculation.Costs;
+using SpecMesh.Speculation.Replication;
 
 namespace SpecMesh.Speculation.SpecOps;
 
@@ -24,8 +25,9 @@ public static class SpecOpRules
     public static bool IsName(string? name) =>
         name is { Length: >= 1 and <= 63 } && name[0] != '-' && name.All(c => c is (>= 'a' and <= 'z') or (>= '0' and <= '9') or '-');
 
-    /// <summary>The number of replicas that a request asks for: one where the manager runs no more, however many targets it may choose from.</summary>
-    public static int SqOf(SubmitSpecOp request) => request.Sq ?? (RunsOneAtATime(request) ? 1 : Math.Max(1, request.Targets?.Count ?? 0));
+    /// <summary>The number of replicas that a request asks for, or the most where a policy chooses it: one where the manager runs no more, however many targets it may choose from.</summary>
+    public static int SqOf(SubmitSpecOp request) =>
+        request.Sq is null && RunsOneAtATime(request) ? 1 : ReplicationRules.MostReplicas(request.Replication, request.Sq, request.Targets?.Count ?? 0);
 
     /// <summary>The first thing that is wrong with the request by itself; null when nothing is.</summary>
     public static (string Field, Reason Reason)? FirstError(SubmitSpecOp request, IReadOnlyCollection<string> targetChoices)
@@ -46,6 +48,7 @@ public static class SpecOpRules
         }
 
         return TargetsError(request)
+            ?? ReplicationError(request)
             ?? SqError(request)
             ?? CostError(request)
             ?? NameError("targetChoice", request.TargetChoice, targetChoices)
@@ -134,7 +137,7 @@ public static class SpecOpRules
             return Wrong(field, "out-of-range", $"An operation has 1 to {MaxReplicas} replicas.", sq, MaxReplicas);
         }
 
-        if (request.Targets is { Count: > 0 } targets && sq > targets.Count)
+        if (request.Targets is { Count: > 0 } targets && sq > targets.Count && request.Sq is not null)
         {
             return Wrong("sq", "out-of-range", "There are more replicas than targets.", sq, targets.Count);
         }
@@ -146,6 +149,11 @@ public static class SpecOpRules
 
         return null;
     }
+
+    private static (string Field, Reason Reason)? ReplicationError(SubmitSpecOp request) =>
+        request.Replication is { } wish && ReplicationRules.FirstError(wish, request.Sq is not null, RunsOneAtATime(request)) is { } error
+            ? Wrong(error.Field, error.Code, error.Detail)
+            : null;
 
     private static bool RunsOneAtATime(SubmitSpecOp request) =>
         request.Manager is { } name && Managers.ByName.TryGetValue(name, out Manager? manager) && !manager.AllowsReplicas;

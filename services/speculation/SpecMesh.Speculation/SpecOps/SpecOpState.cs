@@ -82,6 +82,9 @@ public sealed record SpecOpState(Guid OperationId)
     /// <summary>All replicas, by number.</summary>
     public ImmutableSortedDictionary<int, ReplicaState> Replicas { get; init; } = ImmutableSortedDictionary<int, ReplicaState>.Empty;
 
+    /// <summary>Hosts that are reserved for replicas that start later, in their order.</summary>
+    public IReadOnlyList<string> WaitingHostIds { get; init; } = [];
+
     /// <summary>How many requests for targets were answered: the number of the next one.</summary>
     public int AnsweredRequests { get; init; }
 
@@ -128,6 +131,7 @@ public sealed record SpecOpState(Guid OperationId)
         ReplicasPlanned planned => state with
         {
             AnsweredRequests = state.AnsweredRequests + 1,
+            WaitingHostIds = planned.WaitingHostIds ?? [],
             Replicas = state.Replicas.AddRange(planned.Replicas.Select(replica => KeyValuePair.Create(
                 replica.Replica,
                 new ReplicaState(replica.Replica, replica.HostId) { Cleaned = state.FencedHosts.Contains(replica.HostId) }))),
