@@ -1,12 +1,23 @@
+using SpecMesh.Simulator.Engine;
+using SpecMesh.Speculation.Replication;
+using SpecMesh.Speculation.SpecOps;
+
 namespace SpecMesh.Simulator.Model;
 
 /// <summary>How a policy runs its operations.</summary>
 /// <param name="Kind">The manager.</param>
-/// <param name="FirstPauseNs">Pause of the naive manager before its second attempt.</param>
-/// <param name="HedgeNs">Delay of each further replica of a hedged start.</param>
+/// <param name="Retry">Back-off of the naive manager.</param>
+/// <param name="HedgeSeconds">Delay of each further replica of a hedged start.</param>
 /// <param name="SourceFailures">Whether a failed source fails its operations.</param>
-public readonly record struct Conduct(ManagerKind Kind, long FirstPauseNs = 0, long HedgeNs = 0, bool SourceFailures = false)
+public sealed record Conduct(ManagerKind Kind, NaiveRetry Retry, double HedgeSeconds = 0, bool SourceFailures = false)
 {
-    /// <summary>The naive manager's pause after so many attempts.</summary>
-    public long RetryAfterNs(int attempts) => FirstPauseNs << Math.Min(attempts - 1, 32);
+    /// <summary>Pause before the naive manager's next attempt; it never gives up before the invocation does.</summary>
+    public long PauseNs(int attempts) => Retry.PauseSeconds(attempts) is { } seconds ? SimTime.FromSeconds(Math.Min(seconds, 1e9)) : long.MaxValue / 2;
+
+    /// <summary>When the next replica of a hedged start is due.</summary>
+    public long HedgeNs(in Operation operation) => SimTime.FromSeconds(HedgedStart.NextAtSeconds(SimTime.ToSeconds(operation.StartNs), operation.Started, HedgeSeconds));
+
+    /// <summary>Whether the next replica of a hedged start begins because no other is left.</summary>
+    public bool IsHedgeDue(in Operation operation, long nowNs) => Kind == ManagerKind.Hedged
+        && HedgedStart.IsDue(SimTime.ToSeconds(nowNs), SimTime.ToSeconds(operation.StartNs), operation.Started, operation.Live, operation.Planned, HedgeSeconds);
 }

@@ -252,19 +252,21 @@ public sealed class Race
 
     private void React(int operation, ref Operation lost)
     {
-        switch (conduct.Kind)
+        if (conduct.IsHedgeDue(lost, queue.NowNs))
         {
-            case ManagerKind.RetrySameServer:
-                long againNs = queue.NowNs + conduct.RetryAfterNs(lost.Started);
-                lost.Timer = queue.Push(Math.Max(queue.NowNs, Math.Min(againNs, lost.DeadlineNs)), EventKind.OperationTimer, (uint)operation);
-                return;
-            case ManagerKind.Hedged when lost.Started < lost.Planned:
-                Start(operation, targets[(operation * MostReplicas) + lost.Started]);
-                PlanHedge(operation);
-                return;
+            Start(operation, targets[(operation * MostReplicas) + lost.Started]);
+            PlanHedge(operation);
         }
-
-        Close(operation, winner: -1);
+        else if (conduct.Kind == ManagerKind.RetrySameServer)
+        {
+            // A manager that has no time for another attempt still waits for the end of the invocation: only then does its algorithm run anew.
+            long againNs = Math.Min(queue.NowNs + conduct.PauseNs(lost.Started), lost.DeadlineNs);
+            lost.Timer = queue.Push(Math.Max(queue.NowNs, againNs), EventKind.OperationTimer, (uint)operation);
+        }
+        else
+        {
+            Close(operation, winner: -1);
+        }
     }
 
     private void PlanHedge(int operation)
@@ -272,7 +274,7 @@ public sealed class Race
         ref Operation open = ref operations[operation];
         if (conduct.Kind == ManagerKind.Hedged && open.Started < open.Planned)
         {
-            open.Timer = queue.Push(open.StartNs + (open.Started * conduct.HedgeNs), EventKind.OperationTimer, (uint)operation);
+            open.Timer = queue.Push(conduct.HedgeNs(open), EventKind.OperationTimer, (uint)operation);
         }
     }
 

@@ -15,6 +15,7 @@ public sealed class CapacityWorkload : IOperationOwner
     private readonly Parameters parameters;
     private readonly CapacityOptions rules;
     private readonly Cluster cluster;
+    private readonly AdaptiveTargets? adaptive;
     private readonly RandomStream targets;
     private readonly float[] loadCores;
     private readonly int[] shedFrom, shedTo;
@@ -35,6 +36,7 @@ public sealed class CapacityWorkload : IOperationOwner
         parameters = options.Parameters;
         rules = new CapacityOptions(parameters.InvocationSeconds, parameters.OverloadedShare, parameters.UnderloadedShare);
         cluster = new Cluster(options, this);
+        adaptive = options.Policy.IsAdaptive ? new AdaptiveTargets(options.Servers, parameters) : null;
         targets = new(options.Seed, TargetPurpose);
         loadCores = new float[options.Servers];
         shedFrom = new int[options.Servers];
@@ -80,9 +82,7 @@ public sealed class CapacityWorkload : IOperationOwner
     }
 
     /// <inheritdoc/>
-    public void Learned(int server, bool failed)
-    {
-    }
+    public void Learned(int server, bool failed) => adaptive?.Learn(server, failed, SimTime.ToSeconds(cluster.Queue.NowNs));
 
     private void Closed(Operation closed)
     {
@@ -201,11 +201,12 @@ public sealed class CapacityWorkload : IOperationOwner
     /// <summary>The next machine that leaves a server, when there is one. One that finds no target stays for the next invocation.</summary>
     private void BeginNext(int server)
     {
-        Span<int> hosts = stackalloc int[Race.MostReplicas];
+        Span<int> hosts = stackalloc int[AdaptiveTargets.MostCandidates];
         while (shedFrom[server] < shedTo[server])
         {
             int vm = shed[shedFrom[server]++];
-            int found = Pick(vm, hosts[..options.Policy.Replicas]);
+            int found = Pick(vm, hosts[..(adaptive?.Sample ?? options.Policy.Replicas)]);
+            found = adaptive?.Choose(hosts[..found], SimTime.ToSeconds(cluster.Queue.NowNs)) ?? found;
             if (found > 0)
             {
                 operations += isCounting ? 1 : 0;

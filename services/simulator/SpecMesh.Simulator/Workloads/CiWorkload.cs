@@ -16,6 +16,7 @@ public sealed class CiWorkload : IReplicaWork, IOperationOwner
     private readonly EventQueue queue = new();
     private readonly FaultInjector faults;
     private readonly Race race;
+    private readonly AdaptiveTargets? adaptive;
     private readonly RandomStream arrivals, errors, targets, boots;
     private readonly double meanGapSeconds;
     private readonly long countFromNs, countToNs;
@@ -40,11 +41,12 @@ public sealed class CiWorkload : IReplicaWork, IOperationOwner
         meanGapSeconds = 1024.0 / (parameters.LaunchesPerSecondPer1024 * options.Servers);
         countFromNs = SimTime.FromSeconds(parameters.WarmUpSeconds);
         countToNs = countFromNs + SimTime.FromSeconds(parameters.LaunchSeconds);
-        faults = new(queue, options.Servers, options.FailedShare, parameters.FailureMinSeconds, parameters.FailureMaxSeconds, options.Seed);
+        faults = new(queue, parameters.FaultsOf(options.FailedShare), options.Servers, options.Seed);
         // A launch that failed gets new targets at the next scan under every policy: the naive one has no retry of its own here.
         Conduct conduct = options.Policy.ConductWith(parameters, BootQuantileSeconds(parameters));
         race = new(queue, faults, conduct.Kind == ManagerKind.RetrySameServer ? conduct with { Kind = ManagerKind.AllAtOnce } : conduct, options.Servers);
         race.Connect(this, this);
+        adaptive = options.Policy.IsAdaptive ? new AdaptiveTargets(options.Servers, parameters) : null;
     }
 
     /// <summary>Runs until every counted launch is up.</summary>
@@ -117,9 +119,7 @@ public sealed class CiWorkload : IReplicaWork, IOperationOwner
     }
 
     /// <inheritdoc/>
-    public void Learned(int server, bool failed)
-    {
-    }
+    public void Learned(int server, bool failed) => adaptive?.Learn(server, failed, SimTime.ToSeconds(queue.NowNs));
 
     private static double BootQuantileSeconds(Parameters p) => p.BootMedianSeconds * PortableMath.Exp(p.BootSigma * PortableMath.NormalQuantile(0.75));
 
@@ -130,7 +130,7 @@ public sealed class CiWorkload : IReplicaWork, IOperationOwner
         switch (happened.Kind)
         {
             case EventKind.FaultEnd when !IsOver:
-                int failed = faults.Exchange(happened.Entity, happened.TimeNs);
+                int failed = faults.Replace((int)happened.Entity);
                 if (parameters.MidOperationFailures)
                 {
                     race.FailServer(failed);
@@ -195,10 +195,11 @@ public sealed class CiWorkload : IReplicaWork, IOperationOwner
 
     private void Try(int slot)
     {
-        Span<int> picked = stackalloc int[Race.MostReplicas];
-        Span<int> hosts = picked[..Math.Min(options.Policy.Replicas, options.Servers)];
+        Span<int> hosts = stackalloc int[AdaptiveTargets.MostCandidates];
+        hosts = hosts[..Math.Min(adaptive?.Sample ?? options.Policy.Replicas, options.Servers)];
         uint tries = launches[slot].Tries;
         TargetPicker.PickAny(targets, launches[slot].Number, tries, options.Servers, hosts);
+        hosts = adaptive is null ? hosts : hosts[..adaptive.Choose(hosts, SimTime.ToSeconds(queue.NowNs))];
         race.Open(slot, tries, -1, hosts, long.MaxValue, counted: true);
     }
 

@@ -15,7 +15,7 @@ public sealed class Cluster
     {
         parameters = options.Parameters;
         const double Gb = 1e9;
-        Faults = new(Queue, options.Servers, options.FailedShare, parameters.FailureMinSeconds, parameters.FailureMaxSeconds, options.Seed);
+        Faults = new(Queue, parameters.FaultsOf(options.FailedShare), options.Servers, options.Seed);
         Fleet = new(options.Servers, parameters.VmsPerServer, parameters.ServerMemoryGb, parameters.DirtyMinPagesPerSecond, parameters.DirtyMaxPagesPerSecond, options.Seed) { IsUnlimited = parameters.Validation };
         Network = new(Queue, options.Servers, parameters.NicGbPerSecond * Gb, parameters.StreamGbPerSecond * Gb, !parameters.Validation, parameters.Network == NetworkSharing.MaxMin);
         Race = new(Queue, Faults, options.Policy.ConductWith(parameters, normalSeconds: 30), options.Servers);
@@ -52,7 +52,7 @@ public sealed class Cluster
         switch (happened.Kind)
         {
             case EventKind.FaultEnd:
-                ServerFailed(Faults.Exchange(happened.Entity, happened.TimeNs));
+                ServerFailed(Faults.Replace((int)happened.Entity));
                 break;
             case EventKind.ReplicaError when Race.IsCurrent(happened):
                 Race.Fail((int)happened.Entity);

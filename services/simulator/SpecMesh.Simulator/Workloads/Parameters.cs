@@ -1,4 +1,5 @@
 using System.ComponentModel.DataAnnotations;
+using SpecMesh.Speculation.Health;
 
 namespace SpecMesh.Simulator.Workloads;
 
@@ -42,7 +43,7 @@ public sealed record Parameters
     // ---- Failures: exactly round(share · servers) servers refuse and break operations at every instant; their own machines run on ----
 
     /// <summary>Shortest failure.</summary>
-    [Range(0, 1e6)]
+    [Range(1e-3, 1e6)]
     public double FailureMinSeconds { get; init; } = 60;
 
     /// <summary>Longest failure. Durations are uniform.</summary>
@@ -130,6 +131,10 @@ public sealed record Parameters
     [Range(1, 16)]
     public int AdaptiveMaxReplicas { get; init; } = 5;
 
+    /// <summary>Servers that the adaptive policy compares for one operation. More find better ones, and cost the simulation time.</summary>
+    [Range(1, 64)]
+    public int AdaptiveSample { get; init; } = 16;
+
     // ---- Capacity multiplexing ----
 
     /// <summary>A server above this share of its cores is overloaded, and sheds machines until it is not.</summary>
@@ -204,4 +209,7 @@ public sealed record Parameters
 
     /// <summary>The closed forms' assumptions: every target has room, and streams share no link.</summary>
     public bool Validation { get; init; }
+
+    /// <summary>The fault model at a share of failed servers.</summary>
+    public FaultModel FaultsOf(double failedShare) => new(failedShare, FailureMinSeconds, FailureMaxSeconds);
 }

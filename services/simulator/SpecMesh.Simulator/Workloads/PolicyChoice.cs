@@ -1,6 +1,6 @@
 using System.Globalization;
-using SpecMesh.Simulator.Engine;
 using SpecMesh.Simulator.Model;
+using SpecMesh.Speculation.SpecOps;
 
 namespace SpecMesh.Simulator.Workloads;
 
@@ -29,8 +29,8 @@ public sealed record PolicyChoice(string Name, ManagerKind Kind, int Replicas, b
     /// <param name="normalSeconds">The workload's normal time of an operation, for the hedge.</param>
     public Conduct ConductWith(Parameters parameters, double normalSeconds) => new(
         Kind,
-        SimTime.FromSeconds(parameters.BackOffSeconds),
-        SimTime.FromSeconds(parameters.HedgeDelaySeconds > 0 ? parameters.HedgeDelaySeconds : normalSeconds),
+        NaiveRetry.Evaluation with { FirstPauseSeconds = parameters.BackOffSeconds },
+        parameters.HedgeDelaySeconds > 0 ? parameters.HedgeDelaySeconds : normalSeconds,
         parameters.SourceFailures);
 
     private static int Number(string name, string prefix) =>

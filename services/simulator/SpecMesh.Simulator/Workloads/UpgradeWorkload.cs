@@ -15,6 +15,7 @@ public sealed class UpgradeWorkload : IOperationOwner
     private readonly RunOptions options;
     private readonly Parameters parameters;
     private readonly Cluster cluster;
+    private readonly AdaptiveTargets? adaptive;
     private readonly RandomStream targets, durations;
     private readonly RoomIndex upgraded, pending;
     private readonly UpgradeState[] states;
@@ -31,6 +32,7 @@ public sealed class UpgradeWorkload : IOperationOwner
         this.options = options;
         parameters = options.Parameters;
         cluster = new Cluster(options, this, server => states![server] is UpgradeState.Evacuating or UpgradeState.Upgrading);
+        adaptive = options.Policy.IsAdaptive ? new AdaptiveTargets(options.Servers, parameters) : null;
         targets = new(options.Seed, TargetPurpose);
         durations = new(options.Seed, DurationPurpose);
         states = new UpgradeState[options.Servers];
@@ -91,9 +93,7 @@ public sealed class UpgradeWorkload : IOperationOwner
     }
 
     /// <inheritdoc/>
-    public void Learned(int server, bool failed)
-    {
-    }
+    public void Learned(int server, bool failed) => adaptive?.Learn(server, failed, SimTime.ToSeconds(cluster.Queue.NowNs));
 
     private bool IsOver => done == options.Servers;
 
@@ -190,11 +190,8 @@ public sealed class UpgradeWorkload : IOperationOwner
 
     private void BeginMove(int vm, int source)
     {
-        Span<int> hosts = stackalloc int[Race.MostReplicas];
-        int units = cluster.Fleet.UnitsOf(vm);
-        uint part = 0;
-        int found = Pick(upgraded, vm, units, hosts[..options.Policy.Replicas], 0, ref part);
-        found = Pick(pending, vm, units, hosts[..options.Policy.Replicas], found, ref part);
+        Span<int> hosts = stackalloc int[AdaptiveTargets.MostCandidates];
+        int found = ChooseTargets(vm, source, hosts);
         long deadlineNs = cluster.Queue.NowNs + SimTime.FromSeconds(parameters.InvocationSeconds);
         uint draw = tries[vm]++;
         if (found == 0)
@@ -211,6 +208,30 @@ public sealed class UpgradeWorkload : IOperationOwner
         {
             Update(host);
         }
+    }
+
+    private int ChooseTargets(int vm, int source, Span<int> hosts)
+    {
+        int units = cluster.Fleet.UnitsOf(vm);
+        uint part = 0;
+        int found = Pick(upgraded, vm, units, hosts[..(adaptive?.Sample ?? options.Policy.Replicas)], 0, ref part);
+        // An upgraded server spares the machine a second move, so the others are asked only for what is missing.
+        int wanted = adaptive is null ? options.Policy.Replicas : parameters.AdaptiveMaxReplicas;
+        found = found >= wanted ? found : Pick(pending, vm, units, hosts[..wanted], found, ref part);
+        if (adaptive is null || found == 0)
+        {
+            return found;
+        }
+
+        int left = 0;
+        double bytes = 0;
+        for (int other = cluster.Fleet.FirstVm(source); other >= 0; other = cluster.Fleet.NextVm(other))
+        {
+            left++;
+            bytes += cluster.Fleet.MemoryBytes(other);
+        }
+
+        return adaptive.ChooseSoonest(hosts[..found], SimTime.ToSeconds(cluster.Queue.NowNs), left, bytes / cluster.Network.NicBytesPerSecond, parameters.InvocationSeconds);
     }
 
     private int Pick(RoomIndex servers, int vm, int units, Span<int> hosts, int found, ref uint part)
