@@ -1,4 +1,5 @@
 using System.Numerics;
+using System.Runtime.CompilerServices;
 
 namespace SpecMesh.Simulator.Engine;
 
@@ -13,22 +14,23 @@ namespace SpecMesh.Simulator.Engine;
 public sealed class EventQueue(uint firstSequence = 0)
 {
     /// <summary>So many events are put in order by insertion; more are spread over a finer rung.</summary>
-    private const int SortedEvents = 24;
+    private const int SortedEvents = 16;
 
     /// <summary>A new event moves at most so many others out of its way before the bottom is spread over a rung.</summary>
     private const int LongestShift = 64;
 
     /// <summary>The buckets of a rung and the chunks that are being filled fit into the second cache; a bucket with too many events for its width gets a rung of its own.</summary>
-    private const int MostBuckets = 4096;
+    private const int MostBuckets = 8192;
+
+    private const int EventsPerBucket = 3;
 
     /// <summary>So many events a bucket has when its rung is made. Twice as many will have been in it when it is taken, if new events fall where old ones are.</summary>
-    private const int EventsPerBucket = 2;
 
     /// <summary>How many events of the top are asked where most of them lie.</summary>
     private const int Samples = 64;
 
     /// <summary>A rung reaches to where this share of the top lies before: the rest may be very far, and would make the buckets wide.</summary>
-    private const int SpreadSamples = Samples * 4 / 5;
+    private const int SpreadSamples = Samples * 19 / 20;
 
     private readonly ChunkPool pool = new();
     private readonly long[] samples = new long[Samples];
@@ -40,6 +42,8 @@ public sealed class EventQueue(uint firstSequence = 0)
     private long bottomEndNs;
     private SimEvent[] top = new SimEvent[256];
     private int topCount;
+    private long spreadNs;
+    private uint spreadPopped = firstSequence;
     private uint nextSequence = firstSequence;
 
     /// <summary>How many events are to come, stale ones counted.</summary>
@@ -100,19 +104,29 @@ public sealed class EventQueue(uint firstSequence = 0)
     }
 
     /// <summary>Takes the earliest event out when it is earlier than <paramref name="endNs"/>. False when there is none.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public bool TryPopBefore(long endNs, out SimEvent next)
     {
-        if ((head == tail && !Refill()) || bottom[head].TimeNs >= endNs)
+        if (head == tail && !Refill())
         {
             next = default;
             return false;
         }
 
-        return TryPop(out next);
+        next = bottom[head];
+        if (next.TimeNs >= endNs)
+        {
+            return false;
+        }
+
+        head++;
+        NowNs = next.TimeNs;
+        Count--;
+        return true;
     }
 
     /// <summary>Puts an event into the bottom, behind those of its time.</summary>
-    private void Insert(in SimEvent added)
+    private void Insert(SimEvent added)
     {
         if (tail == bottom.Length)
         {
@@ -163,6 +177,11 @@ public sealed class EventQueue(uint firstSequence = 0)
 
             if (tail > 0)
             {
+                if (tail <= ChunkPool.ChunkEvents && depth > 0)
+                {
+                    return true;
+                }
+
                 if (tail <= SortedEvents)
                 {
                     Sort();
@@ -258,7 +277,7 @@ public sealed class EventQueue(uint firstSequence = 0)
         Array.Sort(samples);
         long lastNs = samples[SpreadSamples];
         long endNs = lastNs == long.MaxValue ? lastNs : lastNs + 1;
-        Rung rung = AddRung(earliestNs, endNs, (int)((long)topCount * SpreadSamples / Samples));
+        Rung rung = AddRung(earliestNs, endNs, Math.Max(Expected(endNs - earliestNs), (long)topCount * SpreadSamples / Samples));
         int kept = 0;
         foreach (ref readonly SimEvent pending in all)
         {
@@ -276,7 +295,8 @@ public sealed class EventQueue(uint firstSequence = 0)
         bottomEndNs = earliestNs;
     }
 
-    private Rung AddRung(long fromNs, long endNs, int events)
+    /// <summary>Makes a rung above all others in whose buckets there will be two to four events each when their time has come, unless it would take too many buckets.</summary>
+    private Rung AddRung(long fromNs, long endNs, long events)
     {
         if (depth == rungs.Length)
         {
@@ -284,10 +304,18 @@ public sealed class EventQueue(uint firstSequence = 0)
             rungs[depth] = new Rung(pool);
         }
 
-        int bucketBits = BitOperations.Log2((uint)Math.Clamp(events / EventsPerBucket, 2, MostBuckets));
-        int spanBits = endNs - fromNs > 1 ? BitOperations.Log2((ulong)(endNs - fromNs - 1)) + 1 : 0;
+        long buckets = Math.Clamp(events / EventsPerBucket, 2, MostBuckets / 2);
         Rung rung = rungs[depth++];
-        rung.Cover(fromNs, endNs, Math.Max(0, spanBits - bucketBits));
+        rung.Cover(fromNs, endNs, BitOperations.Log2((ulong)((endNs - fromNs) / buckets) | 1));
         return rung;
+    }
+
+    /// <summary>How many events a stretch of time will see, if it goes on as it went since the top was spread last.</summary>
+    private long Expected(long spanNs)
+    {
+        uint popped = nextSequence - (uint)Count;
+        double perNs = (popped - spreadPopped) / (double)Math.Max(1, NowNs - spreadNs);
+        (spreadPopped, spreadNs) = (popped, NowNs);
+        return (long)Math.Min(perNs * spanNs, topCount * 16.0);
     }
 }

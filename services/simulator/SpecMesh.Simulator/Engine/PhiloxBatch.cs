@@ -37,6 +37,8 @@ internal static class PhiloxBatch
         Vector256<ulong> low32 = Vector256.Create(0xFFFFFFFFUL);
         Vector256<uint> multiplier0 = Vector256.Create((ulong)Philox.Multiplier0).AsUInt32();
         Vector256<uint> multiplier1 = Vector256.Create((ulong)Philox.Multiplier1).AsUInt32();
+        Vector256<ulong> weyl0 = Vector256.Create((ulong)Philox.Weyl0);
+        Vector256<ulong> weyl1 = Vector256.Create((ulong)Philox.Weyl1);
         for (int i = 0; i < bits.Length; i += 8)
         {
             uint low = first.Low + (uint)(i / 2);
@@ -45,17 +47,18 @@ internal static class PhiloxBatch
             Vector256<ulong> c1 = Vector256.Create((ulong)first.Item2);
             Vector256<ulong> c2 = Vector256.Create((ulong)first.Item3);
             Vector256<ulong> c3 = Vector256.Create((ulong)first.Item4);
-            (uint k0, uint k1) = key;
+            Vector256<ulong> k0 = Vector256.Create((ulong)key.Item1);
+            Vector256<ulong> k1 = Vector256.Create((ulong)key.Item2);
             for (int round = 0; round < Philox.Rounds; round++)
             {
                 Vector256<ulong> product0 = Avx2.Multiply(c0.AsUInt32(), multiplier0);
                 Vector256<ulong> product1 = Avx2.Multiply(c2.AsUInt32(), multiplier1);
-                c0 = (product1 >>> 32) ^ c1 ^ Vector256.Create((ulong)k0);
+                c0 = (product1 >>> 32) ^ c1 ^ k0;
                 c1 = product1;
-                c2 = (product0 >>> 32) ^ c3 ^ Vector256.Create((ulong)k1);
+                c2 = (product0 >>> 32) ^ c3 ^ k1;
                 c3 = product0;
-                k0 += Philox.Weyl0;
-                k1 += Philox.Weyl1;
+                k0 += weyl0;
+                k1 += weyl1;
             }
 
             Vector256<ulong> even = (c1 << 32) | (c0 & low32);

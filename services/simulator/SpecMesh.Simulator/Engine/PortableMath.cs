@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
 
 namespace SpecMesh.Simulator.Engine;
@@ -59,6 +60,7 @@ public static class PortableMath
         }
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static Vector256<double> NegativeLog(Vector256<double> x)
     {
         // Shifted by 1024, k is not negative: then its sign need not be kept, and as the last bits of a double near 2⁵² it becomes a double itself.

@@ -1,3 +1,5 @@
+using System.Runtime.CompilerServices;
+
 namespace SpecMesh.Simulator.Engine;
 
 /// <summary>The numbers of a <see cref="RandomStream"/> for one entity in the order of their indices, made many at a time.</summary>
@@ -57,6 +59,7 @@ public sealed class ExponentialSequence
     }
 
     /// <summary>The next waiting time, in the unit of its mean.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public double Next(double mean)
     {
         if (used == times.Length)
@@ -67,6 +70,7 @@ public sealed class ExponentialSequence
         return mean * times[used++];
     }
 
+    [MethodImpl(MethodImplOptions.NoInlining)]
     private void Refill()
     {
         stream.Fill(bits, entity, nextBlock, part);

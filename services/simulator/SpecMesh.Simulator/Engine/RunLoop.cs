@@ -4,7 +4,7 @@ namespace SpecMesh.Simulator.Engine;
 public interface IEventHandler
 {
     /// <summary>Carries out one event; it may push others.</summary>
-    void Handle(in SimEvent happened);
+    void Handle(SimEvent happened);
 }
 
 /// <summary>What a run was.</summary>
@@ -19,11 +19,12 @@ public static class RunLoop
     /// <param name="queue">The events to come.</param>
     /// <param name="handler">What they do.</param>
     /// <param name="endNs">Events before this time happen.</param>
-    public static RunSummary Run<THandler>(EventQueue queue, ref THandler handler, long endNs = long.MaxValue)
+    /// <param name="before">What the run was until now, if this goes on with one.</param>
+    public static RunSummary Run<THandler>(EventQueue queue, ref THandler handler, long endNs = long.MaxValue, RunSummary before = default)
         where THandler : struct, IEventHandler
     {
-        TraceHash hash = default;
-        long events = 0;
+        TraceHash hash = new(before.TraceHash);
+        long events = before.Events;
         while (queue.TryPopBefore(endNs, out SimEvent next))
         {
             hash.Add(next);

@@ -1,4 +1,5 @@
 using System.Numerics;
+using System.Runtime.CompilerServices;
 
 namespace SpecMesh.Simulator.Engine;
 
@@ -35,11 +36,12 @@ internal sealed class Rung(ChunkPool pool)
     }
 
     /// <summary>Adds an event that is before the end, and not in a bucket that has been taken or before one.</summary>
-    public void Push(in SimEvent added)
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public void Push(SimEvent added)
     {
         int index = (int)((added.TimeNs - startNs) >> widthBits);
         ref Bucket bucket = ref buckets[index];
-        int slot = bucket.Count++ % ChunkPool.ChunkEvents;
+        int slot = bucket.Count++ & (ChunkPool.ChunkEvents - 1);
         if (slot == 0)
         {
             occupied[index / 64] |= 1UL << index;
@@ -49,7 +51,7 @@ internal sealed class Rung(ChunkPool pool)
         pool.Events[(bucket.Tail * ChunkPool.ChunkEvents) + slot] = added;
     }
 
-    /// <summary>Takes the events of the earliest bucket that has any, in the order in which they came. False when there are none.</summary>
+    /// <summary>Takes the events of the earliest bucket that has any: in order when they fit into a chunk, otherwise as they came. False when there are none.</summary>
     /// <param name="into">Receives them from its beginning on; grows when it must.</param>
     /// <param name="count">How many.</param>
     /// <param name="fromNs">Where the bucket begins.</param>
@@ -77,8 +79,7 @@ internal sealed class Rung(ChunkPool pool)
         bucket.Count = 0;
         if (count <= ChunkPool.ChunkEvents)
         {
-            Array.Copy(pool.Events, bucket.Tail * ChunkPool.ChunkEvents, into, 0, count);
-            pool.Return(bucket.Tail);
+            pool.TakeInOrder(bucket.Tail, count, into);
         }
         else
         {

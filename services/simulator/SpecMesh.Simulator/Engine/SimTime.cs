@@ -7,7 +7,8 @@ public static class SimTime
     public const long Second = 1_000_000_000;
 
     /// <summary>Nanoseconds of a duration in seconds, to the nearest.</summary>
-    public static long FromSeconds(double seconds) => (long)((seconds * Second) + (seconds < 0 ? -0.5 : 0.5));
+    /// <param name="seconds">Not negative, and below 292 years: no limit is looked for here, because this is done for every event.</param>
+    public static long FromSeconds(double seconds) => double.ConvertToIntegerNative<long>((seconds * Second) + 0.5);
 
     /// <summary>Seconds of a duration in nanoseconds.</summary>
     public static double ToSeconds(long durationNs) => durationNs / (double)Second;
