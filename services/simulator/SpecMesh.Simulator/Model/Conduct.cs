@@ -11,8 +11,11 @@ namespace SpecMesh.Simulator.Model;
 /// <param name="SourceFailures">Whether a failed source fails its operations.</param>
 public sealed record Conduct(ManagerKind Kind, NaiveRetry Retry, double HedgeSeconds = 0, bool SourceFailures = false)
 {
-    /// <summary>Pause before the naive manager's next attempt; it never gives up before the invocation does.</summary>
-    public long PauseNs(int attempts) => Retry.PauseSeconds(attempts) is { } seconds ? SimTime.FromSeconds(Math.Min(seconds, 1e9)) : long.MaxValue / 2;
+    /// <summary>Beyond every invocation, and far from the end of a <see cref="long"/>.</summary>
+    private const double LongestPauseSeconds = 1e9;
+
+    /// <summary>Pause before the naive manager's next attempt; null when it makes no more.</summary>
+    public long? PauseNs(int attempts) => Retry.PauseSeconds(attempts) is { } seconds ? SimTime.FromSeconds(Math.Min(seconds, LongestPauseSeconds)) : null;
 
     /// <summary>When the next replica of a hedged start is due.</summary>
     public long HedgeNs(in Operation operation) => SimTime.FromSeconds(HedgedStart.NextAtSeconds(SimTime.ToSeconds(operation.StartNs), operation.Started, HedgeSeconds));

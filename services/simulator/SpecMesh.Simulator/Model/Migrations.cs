@@ -46,6 +46,9 @@ public sealed class Migrations : IReplicaWork, IFlowOwner
         return PreCopy.Uncontended(model.Limits, memory, memory * model.WorkingSetShare, fleet.DirtyBytesPerSecond(vm), network.StreamBytesPerSecond).Bytes;
     }
 
+    /// <summary>What all replicas that have ended have sent.</summary>
+    public double EndedBytes { get; private set; }
+
     /// <summary>What a replica that has ended has sent.</summary>
     public double SentBytes(int replica) => streams[replica].SentBytes;
 
@@ -82,6 +85,7 @@ public sealed class Migrations : IReplicaWork, IFlowOwner
     public void End(int replica)
     {
         streams[replica].SentBytes = network.End(replica);
+        EndedBytes += streams[replica].SentBytes;
         race.OperationAt(race.ReplicaAt(replica).Operation).SentBytes += streams[replica].SentBytes;
     }
 
@@ -101,11 +105,11 @@ public sealed class Migrations : IReplicaWork, IFlowOwner
 
         ref Stream stream = ref streams[replica];
         double workingSet = stream.MemoryBytes * model.WorkingSetShare;
-        double pending = PreCopy.DirtiedBytes(workingSet, stream.DirtyBytesPerSecond, SimTime.ToSeconds(queue.NowNs - stream.RoundStartNs));
+        double pending = PreCopy.DirtiedBytes(model.Limits, workingSet, stream.DirtyBytesPerSecond, SimTime.ToSeconds(queue.NowNs - stream.RoundStartNs));
         stream.Rounds++;
         stream.RoundStartNs = queue.NowNs;
         moving.Event = queue.Push(network.NextRound(replica, pending), EventKind.RoundEnd, (uint)replica);
-        if (PreCopy.Stops(model.Limits, pending, stream.Rounds, network.FlowAt(replica).SentBytes, stream.MemoryBytes))
+        if (PreCopy.Stops(model.Limits, network.StreamBytesPerSecond, pending, stream.Rounds, network.FlowAt(replica).SentBytes, stream.MemoryBytes))
         {
             moving.Phase = ReplicaPhase.StopAndCopy;
             race.TakeGate(replica);

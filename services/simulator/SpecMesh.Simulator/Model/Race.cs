@@ -69,8 +69,8 @@ public sealed class Race
     /// <summary>Places of operations that were ever used: open ones are among them.</summary>
     public int OperationPlaces { get; private set; }
 
-    /// <summary>Places for replicas that there are: what <see cref="IReplicaWork"/> keeps per replica has as many.</summary>
-    public int ReplicaPlaces => replicas.Length;
+    /// <summary>Operations that were opened.</summary>
+    public long Opened { get; private set; }
 
     /// <summary>Replicas that were started.</summary>
     public long Started { get; private set; }
@@ -133,6 +133,7 @@ public sealed class Race
             Counted = counted,
         };
         OpenOperations++;
+        Opened++;
         int first = conduct.Kind == ManagerKind.AllAtOnce ? hosts.Length : 1;
         for (int number = 0; number < first; number++)
         {
@@ -257,10 +258,10 @@ public sealed class Race
             Start(operation, targets[(operation * MostReplicas) + lost.Started]);
             PlanHedge(operation);
         }
-        else if (conduct.Kind == ManagerKind.RetrySameServer)
+        else if (conduct.Kind == ManagerKind.RetrySameServer && conduct.PauseNs(lost.Started) is { } pauseNs)
         {
             // A manager that has no time for another attempt still waits for the end of the invocation: only then does its algorithm run anew.
-            long againNs = Math.Min(queue.NowNs + conduct.PauseNs(lost.Started), lost.DeadlineNs);
+            long againNs = Math.Min(queue.NowNs + pauseNs, lost.DeadlineNs);
             lost.Timer = queue.Push(Math.Max(queue.NowNs, againNs), EventKind.OperationTimer, (uint)operation);
         }
         else

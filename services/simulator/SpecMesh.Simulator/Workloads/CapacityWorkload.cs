@@ -12,6 +12,7 @@ public sealed class CapacityWorkload : IOperationOwner
     private const uint TargetPurpose = 11;
 
     private readonly RunOptions options;
+    private readonly ModelState state;
     private readonly Parameters parameters;
     private readonly CapacityOptions rules;
     private readonly Cluster cluster;
@@ -36,6 +37,7 @@ public sealed class CapacityWorkload : IOperationOwner
         parameters = options.Parameters;
         rules = new CapacityOptions(parameters.InvocationSeconds, parameters.OverloadedShare, parameters.UnderloadedShare);
         cluster = new Cluster(options, this);
+        state = new ModelState(cluster.Queue, cluster.Faults, cluster.Race, cluster);
         adaptive = options.Policy.IsAdaptive ? new AdaptiveTargets(options.Servers, parameters) : null;
         targets = new(options.Seed, TargetPurpose);
         loadCores = new float[options.Servers];
@@ -95,7 +97,7 @@ public sealed class CapacityWorkload : IOperationOwner
         BeginNext(closed.Source);
     }
 
-    private void Handle(in SimEvent happened)
+    private void Handle(SimEvent happened)
     {
         if (happened.Kind == EventKind.Invocation)
         {
@@ -266,6 +268,10 @@ public sealed class CapacityWorkload : IOperationOwner
 
     private readonly struct Handler(CapacityWorkload workload) : IEventHandler
     {
-        public void Handle(in SimEvent happened) => workload.Handle(happened);
+        public void Handle(SimEvent happened)
+        {
+            workload.Handle(happened);
+            workload.options.Watch?.Invoke(workload.state);
+        }
     }
 }

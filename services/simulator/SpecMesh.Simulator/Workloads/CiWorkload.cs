@@ -12,6 +12,7 @@ public sealed class CiWorkload : IReplicaWork, IOperationOwner
     private const uint ArrivalPurpose = 2, ErrorPurpose = 3, TargetPurpose = 13, BootPurpose = 17;
 
     private readonly RunOptions options;
+    private readonly ModelState state;
     private readonly Parameters parameters;
     private readonly EventQueue queue = new();
     private readonly FaultInjector faults;
@@ -46,6 +47,7 @@ public sealed class CiWorkload : IReplicaWork, IOperationOwner
         Conduct conduct = options.Policy.ConductWith(parameters, BootQuantileSeconds(parameters));
         race = new(queue, faults, conduct.Kind == ManagerKind.RetrySameServer ? conduct with { Kind = ManagerKind.AllAtOnce } : conduct, options.Servers);
         race.Connect(this, this);
+        state = new ModelState(queue, faults, race, null);
         adaptive = options.Policy.IsAdaptive ? new AdaptiveTargets(options.Servers, parameters) : null;
     }
 
@@ -125,7 +127,7 @@ public sealed class CiWorkload : IReplicaWork, IOperationOwner
 
     private bool IsOver => queue.NowNs >= countToNs && waiting == 0;
 
-    private void Handle(in SimEvent happened)
+    private void Handle(SimEvent happened)
     {
         switch (happened.Kind)
         {
@@ -221,6 +223,10 @@ public sealed class CiWorkload : IReplicaWork, IOperationOwner
 
     private readonly struct Handler(CiWorkload workload) : IEventHandler
     {
-        public void Handle(in SimEvent happened) => workload.Handle(happened);
+        public void Handle(SimEvent happened)
+        {
+            workload.Handle(happened);
+            workload.options.Watch?.Invoke(workload.state);
+        }
     }
 }

@@ -20,7 +20,7 @@ public sealed class Cluster
         Network = new(Queue, options.Servers, parameters.NicGbPerSecond * Gb, parameters.StreamGbPerSecond * Gb, !parameters.Validation, parameters.Network == NetworkSharing.MaxMin);
         Race = new(Queue, Faults, options.Policy.ConductWith(parameters, normalSeconds: 30), options.Servers);
         MigrationModel model = new(
-            new PreCopyLimits(parameters.StopPages, parameters.MaxRounds, parameters.MaxSentFactor), parameters.WorkingSetShare, parameters.MigrationErrorMinSeconds, parameters.MigrationErrorMaxSeconds);
+            new PreCopyLimits(parameters.StopPages, parameters.MaxRounds, parameters.MaxSentFactor, parameters.StopSeconds, parameters.Dirtying), parameters.WorkingSetShare, parameters.MigrationErrorMinSeconds, parameters.MigrationErrorMaxSeconds);
         Migrations = new(Queue, Race, Network, Fleet, model, options.Seed) { RefusingServers = refusing };
         Race.Connect(Migrations, owner);
     }
@@ -47,7 +47,7 @@ public sealed class Cluster
     public long ReservedUnits { get; private set; }
 
     /// <summary>Carries out an event that is not the workload's own.</summary>
-    public void Handle(in SimEvent happened)
+    public void Handle(SimEvent happened)
     {
         switch (happened.Kind)
         {

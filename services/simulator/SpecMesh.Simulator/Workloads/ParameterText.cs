@@ -73,7 +73,7 @@ public static class ParameterText
             return string.Create(CultureInfo.InvariantCulture, $"{text} is not from {least} to {most}.");
         }
 
-        value = type == typeof(int) ? (int)number : number;
+        value = type == typeof(int) ? (object)(int)number : number;
         return null;
     }
 

@@ -1,4 +1,5 @@
 using System.ComponentModel.DataAnnotations;
+using SpecMesh.Simulator.Model;
 using SpecMesh.Speculation.Health;
 
 namespace SpecMesh.Simulator.Workloads;
@@ -96,6 +97,13 @@ public sealed record Parameters
     /// <summary>Pre-copy ends when more would be sent than so many times the memory.</summary>
     [Range(1, 1000)]
     public double MaxSentFactor { get; init; } = 3;
+
+    /// <summary>Pre-copy ends when what is left can be sent in this time; 0: this does not count.</summary>
+    [Range(0, 1e3)]
+    public double StopSeconds { get; init; }
+
+    /// <summary>How memory becomes dirty.</summary>
+    public Dirtying Dirtying { get; init; } = Dirtying.Random;
 
     /// <summary>A migration to a failed server ends with an error after at least this time.</summary>
     [Range(0, 1e5)]

@@ -1,3 +1,6 @@
+using SpecMesh.Simulator.Engine;
+using SpecMesh.Simulator.Model;
+
 namespace SpecMesh.Simulator.Workloads;
 
 /// <summary>One run of a workload.</summary>
@@ -6,7 +9,18 @@ namespace SpecMesh.Simulator.Workloads;
 /// <param name="Policy">How many replicas, and how they are run.</param>
 /// <param name="Seed">Seed of every random number.</param>
 /// <param name="Parameters">Everything else.</param>
-public sealed record RunOptions(int Servers, double FailedShare, PolicyChoice Policy, ulong Seed, Parameters Parameters);
+public sealed record RunOptions(int Servers, double FailedShare, PolicyChoice Policy, ulong Seed, Parameters Parameters)
+{
+    /// <summary>Looks at the model after every event, for example to check what must hold always.</summary>
+    public Action<ModelState>? Watch { get; init; }
+}
+
+/// <summary>The parts of a model while it runs.</summary>
+/// <param name="Queue">The events to come; its time is the time of the last one.</param>
+/// <param name="Faults">Which servers are failed.</param>
+/// <param name="Race">Operations and replicas.</param>
+/// <param name="Cluster">Machines, network and migrations; null in a workload without them.</param>
+public sealed record ModelState(EventQueue Queue, FaultInjector Faults, Race Race, Cluster? Cluster);
 
 /// <summary>What a run measured, by the names that <see cref="Metrics"/> lists, and what it cost to simulate.</summary>
 /// <param name="Values">Measured values.</param>

@@ -13,6 +13,7 @@ public sealed class UpgradeWorkload : IOperationOwner
     private const uint DurationPurpose = 29, TargetPurpose = 23;
 
     private readonly RunOptions options;
+    private readonly ModelState state;
     private readonly Parameters parameters;
     private readonly Cluster cluster;
     private readonly AdaptiveTargets? adaptive;
@@ -32,6 +33,7 @@ public sealed class UpgradeWorkload : IOperationOwner
         this.options = options;
         parameters = options.Parameters;
         cluster = new Cluster(options, this, server => states![server] is UpgradeState.Evacuating or UpgradeState.Upgrading);
+        state = new ModelState(cluster.Queue, cluster.Faults, cluster.Race, cluster);
         adaptive = options.Policy.IsAdaptive ? new AdaptiveTargets(options.Servers, parameters) : null;
         targets = new(options.Seed, TargetPurpose);
         durations = new(options.Seed, DurationPurpose);
@@ -97,7 +99,7 @@ public sealed class UpgradeWorkload : IOperationOwner
 
     private bool IsOver => done == options.Servers;
 
-    private void Handle(in SimEvent happened)
+    private void Handle(SimEvent happened)
     {
         if (IsOver)
         {
@@ -270,6 +272,10 @@ public sealed class UpgradeWorkload : IOperationOwner
 
     private readonly struct Handler(UpgradeWorkload workload) : IEventHandler
     {
-        public void Handle(in SimEvent happened) => workload.Handle(happened);
+        public void Handle(SimEvent happened)
+        {
+            workload.Handle(happened);
+            workload.options.Watch?.Invoke(workload.state);
+        }
     }
 }
