@@ -4,6 +4,7 @@ using SpecMesh.Simulator.Experiments;
 return args switch
 {
     ["run", .. string[] rest] => RunCommand.Execute(rest),
+    ["figures", .. string[] rest] => FiguresCommand.Execute(rest),
     _ => Usage(),
 };
 

@@ -38,9 +38,22 @@ public static class Results
                     yield return Row(comparison.Metric, paired);
                 }
 
+                if (mine[0].Result.Values.ContainsKey(Metrics.LaunchDelaySeconds))
+                {
+                    yield return Row(Metrics.CostBenefit, mine.Zip(naive, CostBenefit));
+                }
+
                 ResultRow Row(string metric, IEnumerable<double> values) => new(sweep.Label, policy.Name, failed, metric, Statistics.Of([.. values]));
             }
         }
+    }
+
+    /// <summary>What a policy's attempts cost over what they save; 0 for the naive manager, which does neither.</summary>
+    private static double CostBenefit(FinishedRun mine, FinishedRun naive)
+    {
+        double cost = (mine.Result.Values[Metrics.AttemptsPerVm] / naive.Result.Values[Metrics.AttemptsPerVm]) - 1;
+        double benefit = 1 - (mine.Result.Values[Metrics.LaunchDelaySeconds] / naive.Result.Values[Metrics.LaunchDelaySeconds]);
+        return benefit == 0 ? 0 : cost / benefit;
     }
 
     /// <summary>A measure against the naive manager's of the same seed.</summary>

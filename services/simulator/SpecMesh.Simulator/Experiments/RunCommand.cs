@@ -17,11 +17,18 @@ public static class RunCommand
             return 64;
         }
 
-        Directory.CreateDirectory(asked.Folder);
-        IReadOnlyList<FinishedRun> runs = SweepRunner.Run([asked.Sweep], asked.Threads, new ProgressLine().Report);
-        IReadOnlyList<ResultRow> rows = Results.Of(runs);
-        ResultFiles.WriteResults(Path.Combine(asked.Folder, "results.csv"), rows);
-        ResultFiles.WriteRuns(Path.Combine(asked.Folder, "runs.csv"), runs);
+        RunAndWrite([asked.Sweep], asked.Folder, asked.Threads);
         return 0;
+    }
+
+    /// <summary>Runs sweeps, and writes their rows, their runs and their figures.</summary>
+    public static void RunAndWrite(IReadOnlyList<Sweep> sweeps, string folder, int threads)
+    {
+        Directory.CreateDirectory(folder);
+        IReadOnlyList<FinishedRun> runs = SweepRunner.Run(sweeps, threads, new ProgressLine().Report);
+        IReadOnlyList<ResultRow> rows = Results.Of(runs);
+        ResultFiles.WriteResults(Path.Combine(folder, "results.csv"), rows);
+        ResultFiles.WriteRuns(Path.Combine(folder, "runs.csv"), runs);
+        Figures.Write(folder, sweeps, rows);
     }
 }
