@@ -41,6 +41,21 @@ public sealed class MultiServerQueue
 
     private long waitedNs;
 
+    /// <summary>Share of customers who have to wait, in closed form (Erlang C, from Erlang B by its recursion over the servers).</summary>
+    public static double ExpectedShareWaiting(int servers, double load)
+    {
+        double blocked = 1;
+        for (int server = 1; server <= servers; server++)
+        {
+            blocked = servers * load * blocked / (server + (servers * load * blocked));
+        }
+
+        return blocked / (1 - (load * (1 - blocked)));
+    }
+
+    /// <summary>Mean wait in closed form, in seconds.</summary>
+    public static double ExpectedMeanWaitS(int servers, double load) => ExpectedShareWaiting(servers, load) * ServiceS / (servers * (1 - load));
+
     /// <summary>Lets so many customers arrive, and forgets what was counted before.</summary>
     public RunSummary Run(long customers)
     {

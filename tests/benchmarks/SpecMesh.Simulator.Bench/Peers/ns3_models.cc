@@ -1,5 +1,5 @@
-// The two models of the benchmark on ns-3's simulator: plain functions as events, no nodes, and random numbers that cost next to nothing.
-// Usage: ns3_models MODEL SCHEDULER SIZE SEGMENTS. Prints a line for each segment: model, events, CPU seconds, what came out.
+// The two models of the benchmark on ns-3's simulator: plain functions as events, no nodes. Random numbers are ns-3's own, or bare ones that cost next to nothing.
+// Usage: ns3_models MODEL SIZE SEGMENTS SCHEDULER own|bare. Prints a line for each segment: model, events, CPU seconds, what came out.
 #include <cmath>
 #include <cstdint>
 #include <cstdio>
@@ -34,8 +34,12 @@ inline uint64_t Bits() {
     return result;
 }
 
-inline double Uniform() { return ((Bits() >> 12) + 0.5) * 0x1p-52; }
-inline double Exponential(double mean) { return -mean * std::log(Uniform()); }
+bool bare;
+Ptr<UniformRandomVariable> uniform;
+Ptr<ExponentialRandomVariable> exponential;
+
+inline double Uniform() { return bare ? ((Bits() >> 12) + 0.5) * 0x1p-52 : uniform->GetValue(0, 1); }
+inline double Exponential(double mean) { return bare ? -mean * std::log(Uniform()) : exponential->GetValue(mean, 0); }
 inline Time InSeconds(double seconds) { return NanoSeconds(static_cast<int64_t>(seconds * 1e9)); }
 
 uint64_t events;
@@ -127,7 +131,7 @@ void Booted(int server, uint32_t before) {
 
 void Attempt() {
     attempts++;
-    const int server = static_cast<int>((static_cast<unsigned __int128>(Bits()) * kServers) >> 64);
+    const int server = static_cast<int>(Uniform() * kServers);
     if (down[server]) {
         Simulator::Schedule(Seconds(5), &Refused);
     } else {
@@ -152,14 +156,17 @@ double CpuSeconds() {
 }  // namespace
 
 int main(int argc, char** argv) {
-    if (argc != 5) {
-        std::fprintf(stderr, "usage: %s queue|launches SCHEDULER SIZE SEGMENTS\n", argv[0]);
+    if (argc != 6) {
+        std::fprintf(stderr, "usage: %s queue|launches SIZE SEGMENTS SCHEDULER own|bare\n", argv[0]);
         return 64;
     }
     const bool isQueue = std::strcmp(argv[1], "queue") == 0;
-    const long size = std::atol(argv[3]);
+    const long size = std::atol(argv[2]);
+    bare = std::strcmp(argv[5], "bare") == 0;
+    uniform = CreateObject<UniformRandomVariable>();
+    exponential = CreateObject<ExponentialRandomVariable>();
     ObjectFactory scheduler;
-    scheduler.SetTypeId(std::string("ns3::") + argv[2] + "Scheduler");
+    scheduler.SetTypeId(std::string("ns3::") + argv[4] + "Scheduler");
     Simulator::SetScheduler(scheduler);
     if (isQueue) {
         Simulator::Schedule(InSeconds(Exponential(kGapS)), &Arrive);
@@ -173,7 +180,7 @@ int main(int argc, char** argv) {
             }
         }
     }
-    for (int segment = std::atoi(argv[4]); segment > 0; segment--) {
+    for (int segment = std::atoi(argv[3]); segment > 0; segment--) {
         const uint64_t eventsBefore = events;
         const double started = CpuSeconds();
         if (isQueue) {
