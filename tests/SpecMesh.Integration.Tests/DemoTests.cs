@@ -41,6 +41,15 @@ public sealed class DemoTests
         Assert.All(result.Replicas, replica => Assert.Equal("failed", replica.State));
     }
 
+    [Fact]
+    public async Task a_budget_for_all_replicas_ends_those_that_would_end_last()
+    {
+        Ended demo = await Programs.SpecMeshAsync(
+            "demo", "--json", "--sq", "3", "--failed-targets", "0", "--slow-targets", "0", "--memory", "64MiB", "--max-operation-bytes", "8MiB", "--seed", "8");
+        AssertGood(demo, 3);
+        Assert.Contains(Read(demo).Replicas, replica => replica.Reason.StartsWith("operation-bytes", StringComparison.Ordinal));
+    }
+
     private static void AssertGood(Ended demo, int sq)
     {
         Assert.True(demo.Status == 0, demo.ToString());

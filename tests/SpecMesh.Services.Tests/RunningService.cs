@@ -19,12 +19,10 @@ internal sealed class RunningService : IAsyncDisposable
 
     private RunningService(WebApplication app, TemporaryFolder folder)
     {
-        this.app = app;
-        this.folder = folder;
-        Url = new Uri(app.Urls.Single());
+        (this.app, this.folder) = (app, folder);
     }
 
-    public Uri Url { get; }
+    public Uri Url => new(app.Urls.Single());
 
     public IServiceProvider Services => app.Services;
 
@@ -56,18 +54,17 @@ internal sealed class RunningService : IAsyncDisposable
         builder.Configuration["urls"] = "http://127.0.0.1:0";
         builder.Logging.ClearProviders();
         configure(builder.AddSpecMesh(service, ContractCatalogue.All, ContractJson.Options));
-        WebApplication app = builder.Build();
-        app.MapSpecMesh();
-        map?.Invoke(app);
-        if (recorded is not null)
+        RunningService running = new(builder.Build(), folder);
+        try
         {
-            IEventStore store = app.Services.GetRequiredService<IEventStore>();
-            await store.InitializeAsync(CancellationToken.None);
-            await RecordAsync(store, recorded);
+            await running.StartAsync(map, recorded);
+            return running;
         }
-
-        await app.StartAsync();
-        return new RunningService(app, folder);
+        catch
+        {
+            await running.DisposeAsync();
+            throw;
+        }
     }
 
     /// <summary>A client that calls as the gateway does for one of its clients.</summary>
@@ -116,6 +113,19 @@ internal sealed class RunningService : IAsyncDisposable
         await app.StopAsync();
         await app.DisposeAsync();
         folder.Dispose();
+    }
+
+    private async Task StartAsync(Action<WebApplication>? map, IReadOnlyList<(string Stream, object[] Events)>? recorded)
+    {
+        app.MapSpecMesh();
+        map?.Invoke(app);
+        if (recorded is not null)
+        {
+            await Store.InitializeAsync(CancellationToken.None);
+            await RecordAsync(Store, recorded);
+        }
+
+        await app.StartAsync();
     }
 
     private static async Task RecordAsync(IEventStore store, IReadOnlyList<(string Stream, object[] Events)> appended)

@@ -37,4 +37,7 @@ internal static partial class Log
 
     [LoggerMessage(1010, LogLevel.Warning, "{Process} waits at the fault point {Point}, operation {OperationId}")]
     public static partial void FaultPointReached(ILogger logger, string process, string point, Guid operationId);
+
+    [LoggerMessage(1011, LogLevel.Critical, "The bus has not come back, although the broker at {Host}:{Port} has answered for {Patience}: the process ends, to be started again.")]
+    public static partial void BusLost(ILogger logger, string host, int port, TimeSpan patience);
 }

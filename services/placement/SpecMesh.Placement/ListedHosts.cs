@@ -11,10 +11,11 @@ internal static class ListedHosts
     /// <summary><c>GET /v1/hosts</c>: every host that was ever heard of as a <see cref="HostView"/>, ordered by id.</summary>
     public static IResult Get(HostsView view, TimeProvider time)
     {
-        FleetFailureRates rates = new(Fleet.Empty with { Hosts = view.Hosts.ToImmutableSortedDictionary(pair => pair.Key, pair => pair.Value.State, StringComparer.Ordinal), Outcomes = view.Outcomes }, time.GetUtcNow(), EstimationOptions.Default);
+        ImmutableSortedDictionary<string, HostState> hosts = view.Hosts.ToImmutableSortedDictionary(pair => pair.Key, pair => pair.Value.State, StringComparer.Ordinal);
+        FleetFailureRates rates = new(Fleet.Empty with { Hosts = hosts, Outcomes = view.Outcomes }, time.GetUtcNow(), EstimationOptions.Default);
         IReadOnlyDictionary<string, Reason> suspected = view.Suspected;
         return Results.Json(
-            view.Hosts.Values.Where(loaded => loaded.State.IsRegistered).Select(loaded => Show(loaded.State, suspected.GetValueOrDefault(loaded.State.HostId), rates, view)),
+            hosts.Values.Where(host => host.IsRegistered).Select(host => Show(host, suspected.GetValueOrDefault(host.HostId), rates, view)),
             ContractJson.Options);
     }
 

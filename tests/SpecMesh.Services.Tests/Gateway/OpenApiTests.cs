@@ -47,7 +47,7 @@ public class OpenApiTests
         Assert.Equal("#/components/schemas/OperationRequest", (string?)submit["requestBody"]!["content"]!["application/json"]!["schema"]!["$ref"]);
         Assert.NotNull(submit["responses"]!["413"]);
         Assert.Equal(
-            ["cost", "kind", "manager", "sq", "targetChoice", "targets", "vm", "vmId"],
+            ["cost", "kind", "manager", "replication", "sq", "targetChoice", "targets", "vm", "vmId"],
             document["components"]!["schemas"]!["OperationRequest"]!["properties"]!.AsObject().Select(property => property.Key).Order());
     }
 

@@ -73,6 +73,23 @@ public class PlacementServiceTests
     }
 
     [Fact]
+    public async Task a_request_with_an_epsilon_gets_as_many_hosts_as_their_health_asks_for()
+    {
+        ReplicaOutcomeCounted[] won = [.. Enumerable.Range(0, 60).Select(i => new ReplicaOutcomeCounted("h2", new Guid(i, 0, 0, [0, 0, 0, 0, 0, 0, 0, 2]), 0, false, DateTimeOffset.UtcNow))];
+        await using RunningService service = await StartAsync(Host("h1"), Host("h2"), Host("h3"), ("health-h2", won));
+        SelectTargets adaptive = Select(Operation, 3) with { AcceptFewer = true, Replication = new ReplicationWish("adaptive", 0.01, 3) };
+
+        await service.Bus.PublishAsync(adaptive, default);
+        await service.Bus.PublishAsync(adaptive with { OperationId = Neighbour, Excluded = ["h2"], Replication = new ReplicationWish("adaptive", 0.0001, 3) }, default);
+        IReadOnlyList<object> all = await answers.NextAsync(2);
+
+        Assert.Equal(["h2"], all.OfType<TargetsReserved>().Single(answer => answer.OperationId == Operation).HostIds);
+        Assert.Equal(["h1", "h3"], all.OfType<TargetsReserved>().Single(answer => answer.OperationId == Neighbour).HostIds);
+        HostView[] shown = await ListUntilAsync(service, list => list.Length == 3);
+        Assert.True(shown[1].FailureProbability < shown[0].FailureProbability);
+    }
+
+    [Fact]
     public async Task requests_at_the_same_moment_never_promise_the_same_memory_twice()
     {
         await using RunningService service = await StartAsync(Host("h1", Memory * 4));

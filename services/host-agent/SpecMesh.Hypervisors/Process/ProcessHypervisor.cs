@@ -14,7 +14,7 @@ public sealed record ProcessHypervisorOptions(
     double InitialisedFraction = 0.5);
 
 /// <summary>Guests that are processes: their memory is real, written at a given rate, tracked by the kernel and verifiable. Needs Linux and no privileges.</summary>
-public sealed class ProcessHypervisor : IHypervisor
+public sealed class ProcessHypervisor : IHypervisor, IAsyncDisposable
 {
     // Left to the rest of the host when a guest is built.
     private const long SpareBytes = 64L << 20;
@@ -23,6 +23,7 @@ public sealed class ProcessHypervisor : IHypervisor
     private readonly GuestStore store;
     private readonly GuestLauncher launcher = new();
     private readonly Lock gate = new();
+    private readonly CancellationTokenSource closing = new();
     private Task<HypervisorCapabilities>? probe;
 
     public ProcessHypervisor(ProcessHypervisorOptions options)
@@ -41,7 +42,7 @@ public sealed class ProcessHypervisor : IHypervisor
         {
             if (probe is null || probe.IsFaulted || probe.IsCanceled)
             {
-                probe = ProbeOnceAsync(CancellationToken.None);
+                probe = ProbeOnceAsync(closing.Token);
             }
 
             return probe.WaitAsync(cancellationToken);
@@ -58,6 +59,30 @@ public sealed class ProcessHypervisor : IHypervisor
     {
         RequireHost();
         return Task.Run(() => FindAsync(cancellationToken), cancellationToken);
+    }
+
+    /// <summary>Ends a self-test under way, with its guest. Guests of machines stay.</summary>
+    public async ValueTask DisposeAsync()
+    {
+        if (closing.IsCancellationRequested)
+        {
+            return;
+        }
+
+        await closing.CancelAsync();
+        Task? last;
+        lock (gate)
+        {
+            last = probe;
+        }
+
+        if (last is not null)
+        {
+            // Whoever asked for it has its outcome; here it only must be over.
+            await last.ContinueWith(static _ => { }, TaskScheduler.Default);
+        }
+
+        closing.Dispose();
     }
 
     /// <summary>Builds a guest with a given tracker, also one that has not passed its self-test.</summary>

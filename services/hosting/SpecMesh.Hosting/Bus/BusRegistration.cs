@@ -1,5 +1,7 @@
 using MassTransit;
 using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Logging;
 
 namespace SpecMesh.Hosting;
 
@@ -23,6 +25,8 @@ internal static class BusRegistration
         if (rabbit)
         {
             services.AddSingleton(provider => new RabbitQueues(url!, service));
+            services.AddSingleton<IHostedService>(provider => new BusWatch(
+                url!, provider.GetRequiredService<BusGate>(), BusWatch.EndOf(provider.GetRequiredService<IHostApplicationLifetime>()), TimeProvider.System, provider.GetRequiredService<ILogger<BusWatch>>()));
         }
 
         services.AddMassTransit(bus =>
