@@ -38,7 +38,7 @@ public static class Figures
             ResultRow[] second = [.. byMetric[Metrics.LaunchDelayGain].Concat(byMetric[Metrics.AdditionalAttempts]).Where(row => row.Policy == "sq2")];
             if (sweep.Workload == Workload.Ci && second.Length > 0)
             {
-                IReadOnlyList<ChartLine> lines = LinesOf(second, Percent, row => row.Metric == Metrics.LaunchDelayGain ? "benefit: delay saved" : "cost: attempts added");
+                IReadOnlyList<ChartLine> lines = LinesOf(second, Percent, row => row.Metric == Metrics.LaunchDelayGain ? "delay saved" : "attempts added");
                 Save(folder, $"{sweep.Label}-cost-benefit-sq2", new Chart("CI launch: what a second replica costs and saves" + Variant(sweep), "failed servers, %", "% of the naive manager's", lines));
             }
         }

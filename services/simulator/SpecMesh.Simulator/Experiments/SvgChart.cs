@@ -39,7 +39,7 @@ public static class SvgChart
         Axis x = chart.IsXLogarithmic
             ? Axis.Logarithmic(all.Min(point => point.X), all.Max(point => point.X), Left, Width - Right)
             : Axis.Linear(all.Min(point => point.X), all.Max(point => point.X), Left, Width - Right);
-        Axis y = Axis.Linear(Math.Min(0, all.Min(point => point.Y - point.HalfWidth)), all.Max(point => point.Y + point.HalfWidth), Height - Bottom, Top);
+        Axis y = Axis.Linear(Math.Min(0, all.Min(point => point.Y >= 0 ? 0 : point.Y - point.HalfWidth)), all.Max(point => point.Y + point.HalfWidth), Height - Bottom, Top);
         StringBuilder svg = new();
         svg.Append(CultureInfo.InvariantCulture, $"<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {Width} {Height}\" font-family=\"system-ui, sans-serif\" font-size=\"13\" fill=\"{Ink}\">\n");
         svg.Append(CultureInfo.InvariantCulture, $"<title>{Escape(chart.Title)}</title>\n<text x=\"{Left}\" y=\"24\" font-size=\"16\" font-weight=\"600\">{Escape(chart.Title)}</text>\n");
@@ -83,7 +83,7 @@ public static class SvgChart
             double px = x.At(point.X);
             if (point.HalfWidth > 0)
             {
-                string top = Number(y.At(point.Y + point.HalfWidth)), bottom = Number(y.At(point.Y - point.HalfWidth));
+                string top = Number(y.At(Math.Min(y.To, point.Y + point.HalfWidth))), bottom = Number(y.At(Math.Max(y.From, point.Y - point.HalfWidth)));
                 svg.Append(CultureInfo.InvariantCulture, $"<path d=\"M{Number(px)} {top}V{bottom}M{Number(px - 4)} {top}H{Number(px + 4)}M{Number(px - 4)} {bottom}H{Number(px + 4)}\" stroke-width=\"1\"/>\n");
             }
 
