@@ -20,7 +20,7 @@ public sealed record Conduct(ManagerKind Kind, NaiveRetry Retry, double HedgeSec
     /// <summary>When the next replica of a hedged start is due.</summary>
     public long HedgeNs(in Operation operation) => SimTime.FromSeconds(HedgedStart.NextAtSeconds(SimTime.ToSeconds(operation.StartNs), operation.Started, HedgeSeconds));
 
-    /// <summary>Whether the next replica of a hedged start begins because no other is left.</summary>
+    /// <summary>Whether the next replica of a hedged start begins: its time has come, or no other is left.</summary>
     public bool IsHedgeDue(in Operation operation, long nowNs) => Kind == ManagerKind.Hedged
         && HedgedStart.IsDue(SimTime.ToSeconds(nowNs), SimTime.ToSeconds(operation.StartNs), operation.Started, operation.Live, operation.Planned, HedgeSeconds);
 }

@@ -40,13 +40,10 @@ public sealed class Race
     private readonly EventQueue queue;
     private readonly FaultInjector faults;
     private readonly Conduct conduct;
-    private readonly int[] firstOnServer;
+    private readonly ReplicaTable replicas;
     private Operation[] operations = new Operation[256];
     private int[] targets = new int[256 * MostReplicas];
-    private Replica[] replicas = new Replica[1024];
     private int freeOperation = -1;
-    private int freeReplica = -1;
-    private int usedReplicas;
     private IReplicaWork work = null!;
     private IOperationOwner owner = null!;
 
@@ -59,8 +56,7 @@ public sealed class Race
         this.queue = queue;
         this.faults = faults;
         this.conduct = conduct;
-        firstOnServer = new int[servers];
-        Array.Fill(firstOnServer, -1);
+        replicas = new ReplicaTable(servers);
     }
 
     /// <summary>Operations that are open.</summary>
@@ -88,7 +84,7 @@ public sealed class Race
     public ref Operation OperationAt(int operation) => ref operations[operation];
 
     /// <summary>A replica.</summary>
-    public ref Replica ReplicaAt(int replica) => ref replicas[replica];
+    public ref Replica ReplicaAt(int replica) => ref replicas.At(replica);
 
     /// <summary>The targets of an operation, in the order in which they start.</summary>
     public ReadOnlySpan<int> TargetsOf(int operation) => targets.AsSpan(operation * MostReplicas, operations[operation].Planned);
@@ -147,7 +143,7 @@ public sealed class Race
     /// <summary>The first replica that needs only to finish: the others are aborted, and nobody else can win.</summary>
     public void TakeGate(int replica)
     {
-        ref Replica candidate = ref replicas[replica];
+        ref Replica candidate = ref replicas.At(replica);
         operations[candidate.Operation].Owner = replica;
         AbortAll(candidate.Operation, replica);
     }
@@ -155,8 +151,8 @@ public sealed class Race
     /// <summary>A replica has finished: it wins.</summary>
     public void Win(int replica)
     {
-        int operation = replicas[replica].Operation;
-        int server = replicas[replica].Server;
+        int operation = replicas.At(replica).Operation;
+        int server = replicas.At(replica).Server;
         operations[operation].Owner = replica;
         AbortAll(operation, replica);
         owner.Learned(server, failed: false);
@@ -166,8 +162,8 @@ public sealed class Race
     /// <summary>A fault ended a replica. When it was the last one, or held the gate, the manager says how to go on.</summary>
     public void Fail(int replica)
     {
-        int operation = replicas[replica].Operation;
-        int server = replicas[replica].Server;
+        int operation = replicas.At(replica).Operation;
+        int server = replicas.At(replica).Server;
         bool heldGate = operations[operation].Owner == replica;
         Remove(replica);
         if (!IsSourceFailed(operations[operation]))
@@ -196,7 +192,7 @@ public sealed class Race
     /// <summary>A policy ends one replica.</summary>
     public void Abort(int replica)
     {
-        int operation = replicas[replica].Operation;
+        int operation = replicas.At(replica).Operation;
         Remove(replica);
         if (operations[operation].Live == 0)
         {
@@ -207,7 +203,7 @@ public sealed class Race
     /// <summary>Whether an event still is the one that its replica waits for.</summary>
     public bool IsCurrent(in SimEvent happened)
     {
-        ref Replica replica = ref replicas[(int)happened.Entity];
+        ref Replica replica = ref replicas.At((int)happened.Entity);
         return replica.Phase != ReplicaPhase.None && replica.Event == happened.Sequence;
     }
 
@@ -229,7 +225,7 @@ public sealed class Race
         {
             Start(operation, targets[operation * MostReplicas]);
         }
-        else if (open.Owner < 0)
+        else if (open.Owner < 0 && conduct.IsHedgeDue(open, queue.NowNs))
         {
             Start(operation, targets[(operation * MostReplicas) + open.Started]);
             PlanHedge(operation);
@@ -240,14 +236,14 @@ public sealed class Race
     public void FailServer(int server)
     {
         // Failing one may end others on this server too, so the list is read from its head each time.
-        while (firstOnServer[server] >= 0)
+        while (replicas.FirstOnServer(server) >= 0)
         {
-            Fail(firstOnServer[server]);
+            Fail(replicas.FirstOnServer(server));
         }
     }
 
     /// <summary>The replicas that work on a server now, as the first of a list by <see cref="Replica.NextOnServer"/>; -1: none.</summary>
-    public int FirstOnServer(int server) => firstOnServer[server];
+    public int FirstOnServer(int server) => replicas.FirstOnServer(server);
 
     private bool IsSourceFailed(in Operation operation) => conduct.SourceFailures && operation.Source >= 0 && faults.IsFailed(operation.Source);
 
@@ -281,42 +277,16 @@ public sealed class Race
 
     private void Start(int operation, int server)
     {
-        int place = freeReplica;
-        if (place >= 0)
-        {
-            freeReplica = replicas[place].NextOfOperation;
-        }
-        else
-        {
-            place = usedReplicas++;
-            if (place == replicas.Length)
-            {
-                Array.Resize(ref replicas, place * 2);
-            }
-        }
-
         ref Operation open = ref operations[operation];
         bool refused = faults.IsFailed(server) || work.Refuses(server) || IsSourceFailed(open);
-        replicas[place] = new Replica
-        {
-            Operation = operation,
-            Server = server,
-            Number = open.Started,
-            Phase = refused ? ReplicaPhase.Refused : ReplicaPhase.Working,
-            NextOfOperation = open.FirstReplica,
-            StartNs = queue.NowNs,
-        };
-        open.FirstReplica = place;
-        open.Started++;
-        open.Live++;
+        int place = replicas.Add(operation, ref open, server, refused ? ReplicaPhase.Refused : ReplicaPhase.Working, queue.NowNs);
         Started++;
         if (refused)
         {
-            replicas[place].Event = queue.Push(queue.NowNs + SimTime.FromSeconds(work.ErrorSeconds(place)), EventKind.ReplicaError, (uint)place);
+            replicas.At(place).Event = queue.Push(queue.NowNs + SimTime.FromSeconds(work.ErrorSeconds(place)), EventKind.ReplicaError, (uint)place);
             return;
         }
 
-        LinkToServer(place);
         work.Begin(place);
     }
 
@@ -331,7 +301,7 @@ public sealed class Race
             // The winner's work is over, but what it has come to is what its owner asks for.
             work.End(winner);
             owner.Won(operation, winner);
-            Unlink(winner);
+            replicas.Remove(winner, ref operations[operation]);
         }
         else
         {
@@ -348,7 +318,7 @@ public sealed class Race
         int replica = operations[operation].FirstReplica;
         while (replica >= 0)
         {
-            int next = replicas[replica].NextOfOperation;
+            int next = replicas.At(replica).NextOfOperation;
             if (replica != except)
             {
                 Remove(replica);
@@ -360,72 +330,11 @@ public sealed class Race
 
     private void Remove(int replica)
     {
-        if (replicas[replica].Phase != ReplicaPhase.Refused)
+        if (replicas.At(replica).Phase != ReplicaPhase.Refused)
         {
             work.End(replica);
         }
 
-        Unlink(replica);
-    }
-
-    private void Unlink(int replica)
-    {
-        ref Replica gone = ref replicas[replica];
-        ref Operation operation = ref operations[gone.Operation];
-        if (gone.Phase != ReplicaPhase.Refused)
-        {
-            UnlinkFromServer(ref gone);
-        }
-
-        if (operation.FirstReplica == replica)
-        {
-            operation.FirstReplica = gone.NextOfOperation;
-        }
-        else
-        {
-            int before = operation.FirstReplica;
-            while (replicas[before].NextOfOperation != replica)
-            {
-                before = replicas[before].NextOfOperation;
-            }
-
-            replicas[before].NextOfOperation = gone.NextOfOperation;
-        }
-
-        operation.Live--;
-        gone.Phase = ReplicaPhase.None;
-        gone.NextOfOperation = freeReplica;
-        freeReplica = replica;
-    }
-
-    private void LinkToServer(int replica)
-    {
-        ref Replica linked = ref replicas[replica];
-        int first = firstOnServer[linked.Server];
-        linked.NextOnServer = first;
-        linked.PreviousOnServer = -1;
-        if (first >= 0)
-        {
-            replicas[first].PreviousOnServer = replica;
-        }
-
-        firstOnServer[linked.Server] = replica;
-    }
-
-    private void UnlinkFromServer(ref Replica gone)
-    {
-        if (gone.PreviousOnServer >= 0)
-        {
-            replicas[gone.PreviousOnServer].NextOnServer = gone.NextOnServer;
-        }
-        else
-        {
-            firstOnServer[gone.Server] = gone.NextOnServer;
-        }
-
-        if (gone.NextOnServer >= 0)
-        {
-            replicas[gone.NextOnServer].PreviousOnServer = gone.PreviousOnServer;
-        }
+        replicas.Remove(replica, ref operations[replicas.At(replica).Operation]);
     }
 }

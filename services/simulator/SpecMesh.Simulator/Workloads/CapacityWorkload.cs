@@ -56,7 +56,7 @@ public sealed class CapacityWorkload : IOperationOwner
         CapacityWorkload workload = new(options);
         workload.cluster.Queue.Push(0, EventKind.Invocation, 0);
         Handler handler = new(workload);
-        RunSummary summary = RunLoop.Run(workload.cluster.Queue, ref handler);
+        RunSummary summary = RunLoop.Run(workload.cluster.Queue, ref handler, options.EndNs);
         return workload.Result(summary);
     }
 

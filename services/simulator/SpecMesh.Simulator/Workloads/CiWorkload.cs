@@ -58,7 +58,7 @@ public sealed class CiWorkload : IReplicaWork, IOperationOwner
         workload.queue.Push(0, EventKind.Arrival, 0);
         workload.queue.Push(SimTime.FromSeconds(workload.parameters.ScanSeconds), EventKind.Invocation, 0);
         Handler handler = new(workload);
-        RunSummary summary = RunLoop.Run(workload.queue, ref handler);
+        RunSummary summary = RunLoop.Run(workload.queue, ref handler, options.EndNs);
         return workload.Result(summary);
     }
 

@@ -11,6 +11,9 @@ namespace SpecMesh.Simulator.Workloads;
 /// <param name="Parameters">Everything else.</param>
 public sealed record RunOptions(int Servers, double FailedShare, PolicyChoice Policy, ulong Seed, Parameters Parameters)
 {
+    /// <summary>When the run is broken off, whatever it has come to: for measurements of speed. Results that it has not come to are 0.</summary>
+    public long EndNs { get; init; } = long.MaxValue;
+
     /// <summary>Looks at the model after every event, for example to check what must hold always.</summary>
     public Action<ModelState>? Watch { get; init; }
 }

@@ -69,7 +69,7 @@ public sealed class UpgradeWorkload : IOperationOwner
 
         workload.cluster.Network.Settle();
         Handler handler = new(workload);
-        RunSummary summary = RunLoop.Run(workload.cluster.Queue, ref handler);
+        RunSummary summary = RunLoop.Run(workload.cluster.Queue, ref handler, options.EndNs);
         return workload.Result(summary);
     }
 
