@@ -101,7 +101,7 @@ internal static class Recover
         GuestTag tag = guest.Tag;
         (Guid OperationId, int Replica)? shell = tag is { OperationId: { } operation, Replica: { } replica } ? (operation, replica) : null;
         long? image = shell is { } holder ? agent.Journal.ReadImage(holder.OperationId, holder.Replica)?.OwnershipVersion : null;
-        return new FoundGuest(tag.VmId, agent.Options.HostId, guest.State ?? GuestState.Paused, shell, tag.Epoch, agent.Journal.ReadVote(tag.VmId), image);
+        return new FoundGuest(tag.VmId, agent.Options.HostId, guest.State ?? GuestState.Paused, shell, tag.Epoch, agent.Journal.ReadVote(tag.VmId), image, JournalWasThere: agent.Journal.WasThere);
     }
 
     private static async Task<bool> TryActAsync(Agent agent, IGuest guest, RecoveryAction action, Reason reason, OwnershipView view, CancellationToken cancellationToken)

@@ -18,6 +18,7 @@ public sealed class TargetReplica : ProtocolShell<TargetInput>
     private TargetState state;
     private IGuest? guest;
     private MigrationReceiver? receiver;
+    private TaskCompletionSource<bool>? imageTaken;
 
     /// <summary>A replica that this host is told to prepare.</summary>
     internal TargetReplica(Agent agent, StartReplica command)
@@ -60,6 +61,11 @@ public sealed class TargetReplica : ProtocolShell<TargetInput>
         foreach (TargetEffect effect in effects)
         {
             Start(effect);
+        }
+
+        if (input is TargetInput.ImageComplete)
+        {
+            imageTaken?.TrySetResult(state.Phase == TargetPhase.Ready);
         }
     }
 
@@ -146,8 +152,15 @@ public sealed class TargetReplica : ProtocolShell<TargetInput>
 
         Agent.Journal.WriteImage(new JournaledImage(command, image.Incarnation, image.Digest, image.OwnershipVersion));
 
-        // Also before READY leaves: a command that ends the replica, handled after the source has its READY, must find the image complete.
+        // READY leaves only when the state machine has the image: one that was ended just before destroys the shell, and nobody may count on it; one that is ended later asks first.
+        TaskCompletionSource<bool> taken = new(TaskCreationOptions.RunContinuationsAsynchronously);
+        imageTaken = taken;
         Post(new TargetInput.ImageComplete(image.Incarnation, image.Digest, image.OwnershipVersion));
+        if (!taken.Task.WaitAsync(Ended).GetAwaiter().GetResult())
+        {
+            throw new HypervisorException("The replica is over.");
+        }
+
         Agent.Reach(FaultPoints.Ready, OperationId);
     }
 

@@ -164,7 +164,8 @@ internal sealed class Truth(Cluster cluster)
     private bool HoldsMachine(Guest shell, Machine machine)
     {
         KeptImage? image = shell.Host.Journal.ReadImage(shell.OperationId, shell.Replica);
-        return shell.VmId == machine.View.VmId && shell.State == GuestState.Paused && image is not null && !shell.PoweredOn
+        bool isOver = shell.Host.Agent?.Targets.GetValueOrDefault((shell.OperationId, shell.Replica)) is { Phase: TargetPhase.Destroying };
+        return !isOver && shell.VmId == machine.View.VmId && shell.State == GuestState.Paused && image is not null && !shell.PoweredOn
             && !OwnershipDecider.IsVoid(machine.View, shell.Epoch, image.OwnershipVersion);
     }
 

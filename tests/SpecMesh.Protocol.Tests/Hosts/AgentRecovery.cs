@@ -94,7 +94,8 @@ internal static class AgentRecovery
         (guest.OperationId, guest.Replica),
         guest.Epoch,
         agent.Host.Journal.ReadVote(guest.VmId),
-        agent.Host.Journal.ReadImage(guest.OperationId, guest.Replica)?.OwnershipVersion);
+        agent.Host.Journal.ReadImage(guest.OperationId, guest.Replica)?.OwnershipVersion,
+        JournalWasThere: agent.Host.Journal.WasThere);
 
     private static void Act(Agent agent, Guest guest, RecoveryAction action, Reason reason, OwnershipView view)
     {

@@ -118,6 +118,11 @@ internal sealed class TargetSide : ProtocolSide<TargetInput>, IStreamEnd
             Start(effect);
         }
 
+        if (input is TargetInput.ImageComplete complete)
+        {
+            AnswerComplete(complete);
+        }
+
         if (Cluster.Mutator.DestroysImagesOnAbort && before == TargetPhase.Ready && input is TargetInput.Abort)
         {
             RunUntilDone(DestroyShellAsync);
@@ -225,7 +230,24 @@ internal sealed class TargetSide : ProtocolSide<TargetInput>, IStreamEnd
         Agent.Host.Journal.WriteImage(new KeptImage(Command, complete.Incarnation, complete.Digest, complete.OwnershipVersion));
         session = Session.Complete;
         Post(new TargetInput.ImageComplete(complete.Incarnation, complete.Digest, complete.OwnershipVersion));
-        Stream!.ToSource(new StreamRecord.Ready(complete.Incarnation, complete.Digest));
+    }
+
+    /// <summary>READY leaves only when the state machine has the image: one that was ended just before destroys the shell, and nobody may count on it.</summary>
+    private void AnswerComplete(TargetInput.ImageComplete complete)
+    {
+        if (session != Session.Complete)
+        {
+            return;
+        }
+
+        if (state.Phase == TargetPhase.Ready)
+        {
+            Stream!.ToSource(new StreamRecord.Ready(complete.Incarnation, complete.Digest));
+            return;
+        }
+
+        Stream!.ToSource(new StreamRecord.Abort("The replica is over."));
+        EndSession("The replica is over.");
     }
 
     private void EndOfStream(StreamRecord.End end)

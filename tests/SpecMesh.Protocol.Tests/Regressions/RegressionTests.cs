@@ -60,6 +60,14 @@ public sealed class RegressionTests
             "Truth.Committed"
         },
         {
+            3202492, "R3", "A host that had lost the winner came back empty, built its shell again by a start command that came late, and started it when its agent had crashed once more: an empty machine.",
+            "RecoveryTests.an_empty_shell_of_a_replica_that_has_won_is_not_the_machine"
+        },
+        {
+            3280574, "R6", "A target said READY for an image that became complete while an abort destroyed its shell; the source was lost just then.",
+            "this seed: READY leaves only when the state machine has taken the image"
+        },
+        {
             3033917, "I1", "Not a failure of the data path: a winner that ran already was compared with its source, where a round to it had not ended yet.",
             "SourceSide.CheckPages"
         },

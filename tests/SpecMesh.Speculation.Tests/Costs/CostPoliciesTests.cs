@@ -81,6 +81,28 @@ public sealed class CostPoliciesTests
         Assert.Contains(finding.Code, (string[])["not-converging", "progress-late"]);
     }
 
+    [Theory]
+    [InlineData(45, 0, "not-converging")]
+    [InlineData(55, 0, null)]
+    [InlineData(45, 1, null)]
+    public void non_converging_guest_a_sibling_converges_when_it_is_well_ahead_and_its_last_round_left_less(int leftToSibling, int stalledRounds, string? code)
+    {
+        Sibling stuck = Rounds(100, 100, 100, 100) with { Now = new ReplicaStanding(5, 3 * Race.Memory, 0, 100, 1) };
+        Sibling ahead = stalledRounds == 0 ? Rounds(100, leftToSibling) : Rounds(100, leftToSibling, leftToSibling);
+        Assert.Equal(code, Judge(ByProgress, stuck, ahead).Select(finding => finding.Code).SingleOrDefault());
+
+        static Sibling Rounds(params int[] left)
+        {
+            Sibling sibling = new(left.Length, Race.Memory);
+            foreach (int bytes in left)
+            {
+                sibling.EndRound(bytes, ProgressOptions.Default);
+            }
+
+            return sibling;
+        }
+    }
+
     [Fact]
     public void non_converging_guest_is_left_to_the_stop_rule_when_no_sibling_converges()
     {

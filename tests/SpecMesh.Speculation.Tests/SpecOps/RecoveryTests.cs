@@ -24,7 +24,16 @@ public sealed class RecoveryTests
         Assert.Equal(expected, Decide(guest, null, vote, Open));
 
         // The tag of the replica that it once won as changes nothing.
-        Assert.Equal(expected, Decide(guest, (Earlier, 0), vote, Open));
+        Assert.Equal(expected, Recovery.Decide(new FoundGuest(Vm, "a", guest, (Earlier, 0), 1, vote, ImageVersion: 4), Open).Action);
+    }
+
+    [Fact]
+    public void an_empty_shell_of_a_replica_that_has_won_is_not_the_machine()
+    {
+        FoundGuest shell = new(Vm, "a", GuestState.Paused, (Earlier, 0), 0, null);
+        Assert.Equal((RecoveryAction.Destroy, "empty-shell"), (Recovery.Decide(shell, Open).Action, Recovery.Decide(shell, Open).Reason.Code));
+        Assert.Equal(RecoveryAction.Keep, Recovery.Decide(shell with { JournalWasThere = false }, Open).Action);
+        Assert.Equal(RecoveryAction.Resume, Recovery.Decide(shell with { ImageVersion = 0 }, Open).Action);
     }
 
     [Fact]
@@ -108,7 +117,8 @@ public sealed class RecoveryTests
     [InlineData(GuestState.Running, RecoveryAction.Adopt)]
     public void a_shell_that_had_committed_runs(GuestState guest, RecoveryAction expected)
     {
-        Assert.Equal(expected, Decide(guest, (Id, 0), null, Open with { Epoch = 2, Version = 6, OwnerOperationId = Id, OwnerReplica = 0 }));
+        FoundGuest found = new(Vm, "a", guest, (Id, 0), 1, null, ImageVersion: 5);
+        Assert.Equal(expected, Recovery.Decide(found, Open with { Epoch = 2, Version = 6, OwnerOperationId = Id, OwnerReplica = 0 }).Action);
     }
 
     [Fact]

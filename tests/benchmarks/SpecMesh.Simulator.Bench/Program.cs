@@ -8,7 +8,7 @@ const string Usage =
     """
     usage: tests/bench simulator [--json] [--quick]
       --json    one JSON document on standard output instead of tables
-      --quick   one round instead of five: figures of a busy machine
+      --quick   one round instead of three: figures of a busy machine
     """;
 
 CultureInfo.CurrentCulture = CultureInfo.InvariantCulture;
@@ -26,6 +26,6 @@ if (OperatingSystem.IsLinux())
     self.ProcessorAffinity = (nint)(1UL << BitOperations.Log2((ulong)self.ProcessorAffinity));
 }
 
-BenchResult result = Benchmark.Run(args.Contains("--quick") ? 1 : 5);
+BenchResult result = Benchmark.Run(args.Contains("--quick") ? 1 : 3);
 Console.WriteLine(args.Contains("--json") ? JsonSerializer.Serialize(result, BenchResult.Json) : Tables.Of(result));
 return 0;

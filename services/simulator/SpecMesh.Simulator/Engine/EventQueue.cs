@@ -13,18 +13,17 @@ namespace SpecMesh.Simulator.Engine;
 /// <param name="firstSequence">The number of the first event.</param>
 public sealed class EventQueue(uint firstSequence = 0)
 {
-    /// <summary>So many events are put in order by insertion; more are spread over a finer rung.</summary>
-    private const int SortedEvents = 16;
-
     /// <summary>A new event moves at most so many others out of its way before the bottom is spread over a rung.</summary>
     private const int LongestShift = 64;
 
-    /// <summary>The buckets of a rung and the chunks that are being filled fit into the second cache; a bucket with too many events for its width gets a rung of its own.</summary>
+    /// <summary>So many buckets at most, with the chunks that are being filled, stay in the second cache.</summary>
     private const int MostBuckets = 8192;
 
-    private const int EventsPerBucket = 3;
+    /// <summary>When there are too many events for that, they are first spread over few buckets, which stay in the first cache, and those later over rungs of their own.</summary>
+    private const int CoarseBuckets = 1024;
 
-    /// <summary>So many events a bucket has when its rung is made. Twice as many will have been in it when it is taken, if new events fall where old ones are.</summary>
+    /// <summary>So many events at most, and half as many at least, a bucket is to have had when its time has come.</summary>
+    private const int EventsPerBucket = 3;
 
     /// <summary>How many events of the top are asked where most of them lie.</summary>
     private const int Samples = 64;
@@ -164,35 +163,25 @@ public sealed class EventQueue(uint firstSequence = 0)
         while (Count > 0)
         {
             head = tail = 0;
-            long fromNs;
             if (depth == 0)
             {
-                fromNs = NowNs;
+                if (TrySortTop())
+                {
+                    return true;
+                }
+
                 SpreadTop();
             }
-            else if (!rungs[depth - 1].TryTake(ref bottom, out tail, out fromNs, out bottomEndNs))
+            else if (!rungs[depth - 1].TryTake(ref bottom, out tail, out long fromNs, out bottomEndNs))
             {
                 depth--;
             }
-
-            if (tail > 0)
+            else if (tail <= ChunkPool.ChunkEvents || EventOrder.TryEstablish(bottom.AsSpan(0, tail)))
             {
-                if (tail <= ChunkPool.ChunkEvents && depth > 0)
-                {
-                    return true;
-                }
-
-                if (tail <= SortedEvents)
-                {
-                    Sort();
-                    return true;
-                }
-
-                if (AreOfOneTime(bottom.AsSpan(0, tail)))
-                {
-                    return true;
-                }
-
+                return true;
+            }
+            else
+            {
                 SpreadBottom(fromNs);
             }
         }
@@ -200,35 +189,6 @@ public sealed class EventQueue(uint firstSequence = 0)
         // Nothing is to come: whatever is pushed next belongs to the top.
         bottomEndNs = NowNs;
         return false;
-    }
-
-    private void Sort()
-    {
-        for (int i = 1; i < tail; i++)
-        {
-            SimEvent moved = bottom[i];
-            int place = i;
-            while (place > 0 && bottom[place - 1].TimeNs > moved.TimeNs)
-            {
-                bottom[place] = bottom[place - 1];
-                place--;
-            }
-
-            bottom[place] = moved;
-        }
-    }
-
-    private static bool AreOfOneTime(ReadOnlySpan<SimEvent> events)
-    {
-        foreach (ref readonly SimEvent other in events)
-        {
-            if (other.TimeNs != events[0].TimeNs)
-            {
-                return false;
-            }
-        }
-
-        return true;
     }
 
     /// <summary>Spreads the bottom over a rung of its own.</summary>
@@ -244,29 +204,28 @@ public sealed class EventQueue(uint firstSequence = 0)
         bottomEndNs = fromNs;
     }
 
-    /// <summary>Spreads most of the top over a rung, or brings it into the bottom when it is small.</summary>
+    /// <summary>Makes the top the bottom, when it is small or of one time.</summary>
+    private bool TrySortTop()
+    {
+        if (!EventOrder.TryEstablish(top.AsSpan(0, topCount)))
+        {
+            return false;
+        }
+
+        (bottom, top) = (top, bottom);
+        (tail, topCount) = (topCount, 0);
+        bottomEndNs = After(bottom[tail - 1].TimeNs);
+        return true;
+    }
+
+    /// <summary>Spreads most of the top over a rung.</summary>
     private void SpreadTop()
     {
-        ReadOnlySpan<SimEvent> all = top.AsSpan(0, topCount);
-        long earliestNs = long.MaxValue, latestNs = 0;
+        Span<SimEvent> all = top.AsSpan(0, topCount);
+        long earliestNs = long.MaxValue;
         foreach (ref readonly SimEvent pending in all)
         {
             earliestNs = Math.Min(earliestNs, pending.TimeNs);
-            latestNs = Math.Max(latestNs, pending.TimeNs);
-        }
-
-        if (topCount <= SortedEvents || earliestNs == latestNs)
-        {
-            if (bottom.Length < topCount)
-            {
-                bottom = new SimEvent[top.Length];
-            }
-
-            all.CopyTo(bottom);
-            tail = topCount;
-            topCount = 0;
-            bottomEndNs = latestNs == long.MaxValue ? latestNs : latestNs + 1;
-            return;
         }
 
         for (int i = 0; i < Samples; i++)
@@ -275,8 +234,7 @@ public sealed class EventQueue(uint firstSequence = 0)
         }
 
         Array.Sort(samples);
-        long lastNs = samples[SpreadSamples];
-        long endNs = lastNs == long.MaxValue ? lastNs : lastNs + 1;
+        long endNs = After(samples[SpreadSamples]);
         Rung rung = AddRung(earliestNs, endNs, Math.Max(Expected(endNs - earliestNs), (long)topCount * SpreadSamples / Samples));
         int kept = 0;
         foreach (ref readonly SimEvent pending in all)
@@ -287,13 +245,16 @@ public sealed class EventQueue(uint firstSequence = 0)
             }
             else
             {
-                top[kept++] = pending;
+                all[kept++] = pending;
             }
         }
 
         topCount = kept;
         bottomEndNs = earliestNs;
     }
+
+    /// <summary>The next moment; after the last one there is none.</summary>
+    private static long After(long timeNs) => timeNs == long.MaxValue ? timeNs : timeNs + 1;
 
     /// <summary>Makes a rung above all others in whose buckets there will be two to four events each when their time has come, unless it would take too many buckets.</summary>
     private Rung AddRung(long fromNs, long endNs, long events)
@@ -304,7 +265,9 @@ public sealed class EventQueue(uint firstSequence = 0)
             rungs[depth] = new Rung(pool);
         }
 
-        long buckets = Math.Clamp(events / EventsPerBucket, 2, MostBuckets / 2);
+        // The width is a power of two: there may be twice as many buckets as were asked for.
+        long buckets = Math.Max(2, events / EventsPerBucket);
+        buckets = buckets <= 2 * MostBuckets ? Math.Min(buckets, MostBuckets / 2) : CoarseBuckets / 2;
         Rung rung = rungs[depth++];
         rung.Cover(fromNs, endNs, BitOperations.Log2((ulong)((endNs - fromNs) / buckets) | 1));
         return rung;

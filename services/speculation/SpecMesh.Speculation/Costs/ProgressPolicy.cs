@@ -53,7 +53,7 @@ internal static class ProgressPolicy
             return new CostFinding(sibling.Replica, "progress-slow", "The replica's target acknowledges far more slowly than those of its siblings.", share, minProgress);
         }
 
-        if (IsStalled(options, sibling) && (abortLast || AnyConverges(options, siblings, index)))
+        if (IsStalled(options, sibling) && (abortLast || AnyConverges(siblings, index)))
         {
             double sent = sibling.MemoryBytes > 0 ? (double)sibling.Now.BytesSent / sibling.MemoryBytes : double.NaN;
             return new CostFinding(sibling.Replica, "not-converging", "The guest dirties memory as fast as it is sent to this replica.", sent, options.StalledMemoryFactor);
@@ -65,12 +65,15 @@ internal static class ProgressPolicy
     private static bool IsStalled(ProgressOptions options, in Sibling sibling) =>
         sibling.StalledRounds >= options.StalledRounds && sibling.MemoryBytes > 0 && sibling.Now.BytesSent > options.StalledMemoryFactor * sibling.MemoryBytes;
 
-    /// <summary>True when a sibling makes progress: otherwise the guest itself is too fast for everybody, and ending one replica helps nobody.</summary>
-    private static bool AnyConverges(ProgressOptions options, ReadOnlySpan<Sibling> siblings, int index)
+    /// <summary>
+    /// True when a sibling makes progress and is ahead: otherwise the guest itself is too fast for everybody, and ending one replica helps nobody. Both are asked for, because between
+    /// equals chance decides whose last round was the better one.
+    /// </summary>
+    private static bool AnyConverges(ReadOnlySpan<Sibling> siblings, int index)
     {
         for (int i = 0; i < siblings.Length; i++)
         {
-            if (i != index && siblings[i].RemainingAfterRoundBytes is not null && siblings[i].StalledRounds < options.StalledRounds)
+            if (i != index && siblings[i].StalledRounds == 0 && siblings[i].RemainingAfterRoundBytes < siblings[index].RemainingAfterRoundBytes / 2)
             {
                 return true;
             }

@@ -11,8 +11,17 @@ namespace SpecMesh.Speculation.SpecOps;
 /// <param name="Vote">The vote that the journal holds for this guest; null when none was given. It is looked at on tagged guests too: who won once may be voted away later.</param>
 /// <param name="ImageVersion">Version that the complete image in this shell belongs to, as the journal says; null when the shell holds none.</param>
 /// <param name="RefusedAt">Version that this agent has appended its refusal after, since it started; null before.</param>
+/// <param name="JournalWasThere">False when the agent has found no journal: then a record that is missing says nothing.</param>
 public sealed record FoundGuest(
-    string VmId, string HostId, GuestState State, (Guid OperationId, int Replica)? ShellOf, int ShellEpoch, JournaledVote? Vote, long? ImageVersion = null, long? RefusedAt = null);
+    string VmId,
+    string HostId,
+    GuestState State,
+    (Guid OperationId, int Replica)? ShellOf,
+    int ShellEpoch,
+    JournaledVote? Vote,
+    long? ImageVersion = null,
+    long? RefusedAt = null,
+    bool JournalWasThere = true);
 
 /// <summary>A vote as it lies in the journal of a source.</summary>
 public sealed record JournaledVote(Guid OperationId, int Replica, string TargetHostId, int Epoch, long OwnershipVersion, int Incarnation, string Digest);
@@ -85,6 +94,14 @@ public static class Recovery
         if (guest.State == GuestState.Running)
         {
             return (RecoveryAction.Adopt, new Reason("owner", "This host owns the machine and runs it."));
+        }
+
+        if (guest is { ShellOf: not null, State: GuestState.Paused, ImageVersion: null })
+        {
+            // An image is on record before its READY, and a guest that has run is not paused. So this shell was built again, by a command that came late to a host that had lost its winner.
+            return guest.JournalWasThere
+                ? (RecoveryAction.Destroy, new Reason("empty-shell", "The replica has won, but this shell of it never held the machine's memory."))
+                : (RecoveryAction.Keep, new Reason("no-journal", "The replica has won, and without a journal nobody knows whether this shell holds the machine's memory."));
         }
 
         if (guest.ShellOf is null && guest.Vote is { } old && old.Epoch < view.Epoch)
