@@ -1,3 +1,16 @@
+using SpecMesh.Simulator.Experiments;
+
 // The verbs of the simulator.
-Console.Error.WriteLine("usage: run | figures | what-if");
-return 64;
+return args switch
+{
+    ["run", .. string[] rest] => RunCommand.Execute(rest),
+    ["figures", .. string[] rest] => FiguresCommand.Execute(rest),
+    ["scale", .. string[] rest] => ScaleCommand.Execute(rest),
+    _ => Usage(),
+};
+
+static int Usage()
+{
+    Console.Error.WriteLine("usage: run | figures | scale | what-if; run without options lists its own");
+    return 64;
+}
