@@ -1,4 +1,5 @@
 using SpecMesh.Simulator.Experiments;
+using SpecMesh.Simulator.WhatIf;
 
 // The verbs of the simulator.
 return args switch
@@ -6,6 +7,7 @@ return args switch
     ["run", .. string[] rest] => RunCommand.Execute(rest),
     ["figures", .. string[] rest] => FiguresCommand.Execute(rest),
     ["scale", .. string[] rest] => ScaleCommand.Execute(rest),
+    ["what-if", .. string[] rest] => WhatIfCommand.Execute(rest),
     _ => Usage(),
 };
 

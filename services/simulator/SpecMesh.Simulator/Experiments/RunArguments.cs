@@ -103,7 +103,7 @@ public sealed record RunArguments(Sweep Sweep, string Folder, int Threads)
         return [.. shares.Distinct()];
     }
 
-    private static List<PolicyChoice> PoliciesOf(string text, List<string> errors)
+    internal static List<PolicyChoice> PoliciesOf(string text, List<string> errors)
     {
         List<PolicyChoice> policies = [];
         foreach (string name in text.Split(',').Distinct(StringComparer.Ordinal))

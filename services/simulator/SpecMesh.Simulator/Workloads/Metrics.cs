@@ -30,7 +30,7 @@ public static class Metrics
     /// <summary>CI: mean time from the request of a launch until its machine is up.</summary>
     public const string LaunchDelaySeconds = "launch_delay_s";
 
-    /// <summary>CI: share of the naive manager's delay that is saved.</summary>
+    /// <summary>CI: share of the naive manager's delay that is saved, as a fraction and not in percent.</summary>
     public const string LaunchDelayGain = "launch_delay_gain";
 
     /// <summary>CI, upgrade: replicas that were started per machine.</summary>
@@ -48,6 +48,6 @@ public static class Metrics
     /// <summary>Upgrade: time until the last server is upgraded.</summary>
     public const string UpgradeHours = "upgrade_hours";
 
-    /// <summary>Upgrade: share of the naive manager's time that is saved.</summary>
+    /// <summary>Upgrade: share of the naive manager's time that is saved, as a fraction and not in percent.</summary>
     public const string UpgradeTimeGain = "upgrade_time_gain";
 }
