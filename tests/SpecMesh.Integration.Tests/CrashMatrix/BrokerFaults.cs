@@ -76,6 +76,22 @@ public static class BrokerFaults
         }
     }
 
+    /// <summary>The first of the queues that is not there or that nobody reads; null when each has its reader. An agent or a service notices only after a while that its queue was deleted.</summary>
+    public static async Task<string?> FirstUnreadAsync(string bus, IEnumerable<string> queues)
+    {
+        await using IConnection connection = await ConnectAsync(bus);
+        await using IChannel channel = await connection.CreateChannelAsync();
+        foreach (string queue in queues)
+        {
+            if ((await channel.QueueDeclarePassiveAsync(queue)).ConsumerCount == 0)
+            {
+                return queue;
+            }
+        }
+
+        return null;
+    }
+
     /// <summary>Queues that hold messages, also those that a consumer has taken and not acknowledged; each as <c>NAME MESSAGES</c>.</summary>
     public static async Task<IReadOnlyList<string>> HoldingAsync(CrashSystem system)
     {

@@ -155,6 +155,11 @@ public sealed class CrashSystem : IAsyncLifetime
             }
         }
 
+        if (await BrokerFaults.FirstUnreadAsync(Bus, Oracle.Queues) is { } unread)
+        {
+            return $"nobody reads the queue {unread}";
+        }
+
         IReadOnlyList<HostView> hosts = (await Gateway.GetFromJsonAsync<IReadOnlyList<HostView>>("/v1/hosts", ContractJson.Options))!;
         HostView? missing = hosts.FirstOrDefault(host => host.Suspicion is not null || host.SecondsSinceBeat is not < 2);
         return hosts.Count != Hosts.Length ? $"{hosts.Count} hosts are known" : missing is null ? null : $"{missing.HostId} is not heard, or suspected: {missing.Suspicion?.Detail}";

@@ -54,13 +54,7 @@ public sealed class Move
         foreach (string host in CrashSystem.Hosts)
         {
             FaultKind kind = host == Loser ? FaultKind.ThrottleTransfer : FaultKind.None;
-
-            // A queue that the case before has deleted may not be there yet: its agent notices only after a while.
-            await Until.TrueAsync(async () =>
-            {
-                await BrokerFaults.SendAsync(system.Bus, host, new InjectFault(host, kind, 0, LoserBytesPerSecond));
-                return null;
-            });
+            await BrokerFaults.SendAsync(system.Bus, host, new InjectFault(host, kind, 0, LoserBytesPerSecond));
         }
 
         OperationView view = await system.Gateway.PowerOnAsync(VmId, MemoryBytes, WritePagesPerSecond, Source);

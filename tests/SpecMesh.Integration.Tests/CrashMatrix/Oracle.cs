@@ -16,8 +16,10 @@ public sealed class Oracle(CrashSystem system, string vmId, Guid operationId)
 {
     // The operation's own deadline ends what no message ends any more: ten seconds for a replica and thirty for the operation.
     private static readonly TimeSpan SettleBound = TimeSpan.FromSeconds(100);
-    private static readonly string[] Queues = ["replication-policy", "placement", "failure-monitor", .. CrashSystem.Hosts.Select(HostQueue.Of)];
     private static readonly string[] Services = ["replication-policy", "placement", "failure-monitor"];
+
+    /// <summary>Queues of the services and of the hosts.</summary>
+    public static IReadOnlyList<string> Queues { get; } = [.. Services, .. CrashSystem.Hosts.Select(HostQueue.Of)];
 
     /// <summary>Queues of messages that nobody could handle, or that could not leave.</summary>
     public static IReadOnlyList<string> Aside { get; } =
