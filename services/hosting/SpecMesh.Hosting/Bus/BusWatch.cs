@@ -29,10 +29,12 @@ internal sealed class BusWatch(BusUrl url, BusGate gate, Action end, TimeProvide
     private bool wasReady;
     private DateTimeOffset? answersSince;
 
-    /// <summary>Stops the host, and when that hangs as the bus does, the process at once: status 75, "try again later" (sysexits.h).</summary>
+    /// <summary>Stops the host: status 75, "try again later" (sysexits.h). When that hangs as the bus does, the process is aborted: status 134.</summary>
     public static Action EndOf(IHostApplicationLifetime lifetime) => () =>
     {
         Environment.ExitCode = 75;
+
+        // A thread of its own: where the bus hangs, the pool's threads may be what it hangs with.
         Thread last = new(() =>
         {
             Thread.Sleep(StopLimit);

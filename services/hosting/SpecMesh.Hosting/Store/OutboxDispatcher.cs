@@ -44,9 +44,9 @@ internal sealed class OutboxDispatcher(
             await gate.WaitUntilReadyAsync(stoppingToken);
             try
             {
-                // Listening begins before reading, and so does the longest wait: neither a commit nor a clock that jumps between the two is slept through.
+                // Listening begins before reading, so that a commit between the two is not slept through.
                 using CancellationTokenSource listening = CancellationTokenSource.CreateLinkedTokenSource(stoppingToken);
-                Task change = Task.WhenAny(store.WaitForChangeAsync(LongestWait, listening.Token), Task.Delay(LongestWait, time, listening.Token));
+                Task change = store.WaitForChangeAsync(LongestWait, listening.Token);
                 await DispatchDueAsync(store, stoppingToken);
                 failures = 0;
                 await WaitAsync(store, change, listening.Token);
@@ -109,7 +109,7 @@ internal sealed class OutboxDispatcher(
         await bus.DeliverAsync(message with { Message = aside, Destination = $"{service}_outbox_error" }, cancellationToken);
     }
 
-    /// <summary>Waits for a commit, for the next deadline, or for the longest wait.</summary>
+    /// <summary>Waits for a commit or for the next deadline.</summary>
     private async Task WaitAsync(IEventStore source, Task change, CancellationToken cancellationToken)
     {
         DateTimeOffset? due = await source.NextDueAsync(service, cancellationToken);
@@ -117,7 +117,7 @@ internal sealed class OutboxDispatcher(
         metrics.OutboxLag(service, wait < TimeSpan.Zero ? -wait : TimeSpan.Zero);
         if (wait > TimeSpan.Zero)
         {
-            await (wait < LongestWait ? Task.WhenAny(change, Task.Delay(wait, time, cancellationToken)) : change);
+            await Task.WhenAny(change, Task.Delay(wait < LongestWait ? wait : LongestWait, time, cancellationToken));
         }
     }
 }
