@@ -73,7 +73,8 @@ public sealed record StreamAppend(
 /// <param name="Destination">Queue that receives it; null: published to whoever listens.</param>
 /// <param name="DueAt">When it leaves; null: at once.</param>
 /// <param name="TraceParent">W3C trace context of the decision that caused it; null: that of whoever commits.</param>
-public sealed record OutgoingMessage(Guid MessageId, object Message, string? Destination, DateTimeOffset? DueAt, string? TraceParent = null);
+/// <param name="About">What a deadline is about: by it a later commit takes the deadline back (<see cref="Commit.TakenBack"/>). Null: it always leaves, as what has no due time does.</param>
+public sealed record OutgoingMessage(Guid MessageId, object Message, string? Destination, DateTimeOffset? DueAt, string? TraceParent = null, string? About = null);
 
 /// <summary>A message as the dispatcher gets it.</summary>
 /// <param name="MessageId">Id for the bus; consumers deduplicate by it.</param>
@@ -103,6 +104,10 @@ public sealed record CheckpointMove(string Subscription, long ExpectedSequence, 
 /// <param name="CorrelationId">For Marten's column of that name.</param>
 /// <param name="CausationId">For Marten's column of that name.</param>
 /// <param name="Reads">Event streams that the decision was taken from without appending to them, and that must still be at these versions; null for none.</param>
+/// <param name="TakenBack">
+/// What the service needs no deadline about any more: those that earlier commits have left are removed, except such as are being published at this moment, which still arrive.
+/// Deadlines among <paramref name="Messages"/> stay. Null for none.
+/// </param>
 public sealed record Commit(
     string Service,
     IReadOnlyList<StreamAppend> Appends,
@@ -110,7 +115,8 @@ public sealed record Commit(
     CheckpointMove? Checkpoint = null,
     string? CorrelationId = null,
     string? CausationId = null,
-    IReadOnlyList<StreamVersion>? Reads = null);
+    IReadOnlyList<StreamVersion>? Reads = null,
+    IReadOnlyList<string>? TakenBack = null);
 
 /// <summary>An event stream (or a checkpoint) was not where the writer expected it.</summary>
 public sealed class ConcurrencyException : Exception

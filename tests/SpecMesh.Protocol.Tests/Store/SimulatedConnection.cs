@@ -17,7 +17,7 @@ internal sealed class SimulatedConnection(Cluster cluster, Node node, Life life,
 
     public async Task CommitAsync(Commit commit, CancellationToken cancellationToken)
     {
-        if (commit.Appends.Count == 0 && commit.Messages.Count == 0 && commit.Checkpoint is null && (commit.Reads ?? []).Count == 0)
+        if (commit.Appends.Count == 0 && commit.Messages.Count == 0 && commit.Checkpoint is null && (commit.Reads ?? []).Count == 0 && (commit.TakenBack ?? []).Count == 0)
         {
             return;
         }

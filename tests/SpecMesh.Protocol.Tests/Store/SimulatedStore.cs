@@ -57,6 +57,11 @@ internal sealed class SimulatedStore
             }
         }
 
+        if (commit.TakenBack is { Count: > 0 } takenBack)
+        {
+            RowsOf(commit.Service).RemoveAll(row => row.Locker is null && row.HasDueTime && row.Message.About is { } about && takenBack.Contains(about));
+        }
+
         foreach (OutgoingMessage message in commit.Messages)
         {
             RowsOf(commit.Service).Add(new OutboxRow(message, message.DueAt is { } due && due > now ? due : now, message.DueAt is not null));

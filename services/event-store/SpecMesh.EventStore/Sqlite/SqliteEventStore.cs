@@ -47,13 +47,7 @@ public sealed class SqliteEventStore : IEventStore
     public async Task InitializeAsync(CancellationToken cancellationToken)
     {
         Directory.CreateDirectory(Path.GetDirectoryName(path)!);
-        await writer.RunAsync(
-            static (connection, transaction) =>
-            {
-                using SqliteCommand create = SqliteCommit.Command(connection, transaction, SqliteSchema.Create);
-                create.ExecuteNonQuery();
-            },
-            cancellationToken);
+        await writer.RunAsync(SqliteSchema.CreateIn, cancellationToken);
     }
 
     /// <inheritdoc/>
