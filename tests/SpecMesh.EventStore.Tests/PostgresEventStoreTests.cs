@@ -34,6 +34,21 @@ public sealed partial class PostgresEventStoreTests(PostgresServer server) : Eve
 
     protected override Task MendOutboxAsync() => ExecuteAsync("drop function broken() cascade");
 
+    [StoreFact]
+    public async Task a_database_of_before_gets_what_taking_back_needs_and_keeps_its_messages()
+    {
+        await Store.CommitAsync(Send(Message(1, Clock.GetUtcNow().AddSeconds(10))), Token);
+        await ExecuteAsync("drop index mesh_own.ix_outbox_service_about; alter table mesh_own.outbox drop column about");
+
+        await using IEventStore upgraded = await OpenAsync();
+        await upgraded.CommitAsync(Send(Message(2, Clock.GetUtcNow().AddSeconds(10)) with { About = "x" }), Token);
+        await upgraded.CommitAsync(Send() with { TakenBack = ["x"] }, Token);
+
+        Clock.Advance(TimeSpan.FromSeconds(11));
+        Assert.Equal([1], await DispatchAsync());
+        Assert.Contains("where (about is not null)", (await ScalarAsync<string>("select indexdef from pg_indexes where indexname = 'ix_outbox_service_about'")).ToLowerInvariant(), StringComparison.Ordinal);
+    }
+
     private async Task ExecuteAsync(string sql)
     {
         await using NpgsqlCommand command = source.CreateCommand(sql);
