@@ -40,6 +40,9 @@ internal sealed record CommitRows(
     /// <summary>True when other readers have something new to see; a moved checkpoint alone interests nobody else.</summary>
     public bool WakesReaders => Streams.Count > 0 || Outbox.Count > 0;
 
+    /// <summary>True when there is something to publish, now or later.</summary>
+    public bool WakesDispatchers => Outbox.Count > 0;
+
     /// <exception cref="ArgumentException">The commit can never succeed.</exception>
     public static CommitRows From(Commit commit, EventTypes types, TimeProvider clock)
     {

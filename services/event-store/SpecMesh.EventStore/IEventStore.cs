@@ -29,8 +29,8 @@ public interface IEventStore : IAsyncDisposable
     /// Takes messages of <paramref name="service"/> that are due, hands them to <paramref name="publish"/> in the order in which they were committed, and removes them when it returns.
     /// If it throws, or the process dies, they stay and are handed out again with the same message ids.
     /// </summary>
-    /// <returns>How many were published; 0 when nothing is due.</returns>
-    Task<int> DispatchAsync(string service, int limit, Func<IReadOnlyList<OutboxMessage>, CancellationToken, Task> publish, CancellationToken cancellationToken);
+    /// <returns>How many were published (0 when nothing is due), and what <see cref="NextDueAsync"/> would say after it.</returns>
+    Task<Dispatched> DispatchAsync(string service, int limit, Func<IReadOnlyList<OutboxMessage>, CancellationToken, Task> publish, CancellationToken cancellationToken);
 
     /// <summary>When the next message of <paramref name="service"/> falls due; null when there is none. In the past when one is due already.</summary>
     Task<DateTimeOffset?> NextDueAsync(string service, CancellationToken cancellationToken);
@@ -43,7 +43,15 @@ public interface IEventStore : IAsyncDisposable
     /// Listens from the moment of the call: whoever calls it, then reads, and awaits it only when the read found nothing, misses no commit in between.
     /// </summary>
     Task WaitForChangeAsync(TimeSpan atMost, CancellationToken cancellationToken);
+
+    /// <summary><see cref="WaitForChangeAsync"/> for dispatchers: of this process's commits, those that leave nothing to publish do not end it.</summary>
+    Task WaitForMessagesAsync(TimeSpan atMost, CancellationToken cancellationToken);
 }
+
+/// <summary>What one dispatch has done.</summary>
+/// <param name="Count">Messages that were published.</param>
+/// <param name="NextDue">When the service's next message falls due; null when there is none, in the past when one is due already.</param>
+public readonly record struct Dispatched(int Count, DateTimeOffset? NextDue);
 
 /// <summary>Part of the sequence of all events.</summary>
 /// <param name="Events">Events in order.</param>
