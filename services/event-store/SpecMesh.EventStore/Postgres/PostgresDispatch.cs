@@ -12,7 +12,7 @@ namespace SpecMesh.EventStore.Postgres;
 /// </remarks>
 internal static class PostgresDispatch
 {
-    private const string Take =
+    internal const string Take =
         """
         with due as materialized (
             select id, message_id, type, body, destination, due_at as at, trace_parent from mesh_own.outbox

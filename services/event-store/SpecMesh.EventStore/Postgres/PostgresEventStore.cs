@@ -13,6 +13,12 @@ public sealed class PostgresEventStore : IEventStore
     /// <summary>How often the commits of other processes are looked for. No LISTEN/NOTIFY: it takes one lock for the whole server at each commit.</summary>
     private static readonly TimeSpan Poll = TimeSpan.FromMilliseconds(250);
 
+    /// <summary>
+    /// Every statement finds its rows by an index, so that its first plan is its last one. Without these settings the server plans the statements on the outbox anew at each use, as
+    /// soon as its statistics tell of many rows, and a plan that was made while a table was empty reads it from end to end when it is full.
+    /// </summary>
+    internal const string PlanSettings = "-c plan_cache_mode=force_generic_plan -c enable_seqscan=off";
+
     private readonly NpgsqlDataSource source;
     private readonly EventTypes types;
     private readonly TimeProvider clock;
@@ -40,6 +46,7 @@ public sealed class PostgresEventStore : IEventStore
         // Nothing here sets what outlives a statement or transaction (settings, temporary tables, session locks), so a connection need not be reset when it changes hands:
         // these are seven statements more for each use of it.
         connection.NoResetOnClose = true;
+        connection.Options = $"{connection.Options} {PlanSettings}".TrimStart();
         source = NpgsqlDataSource.Create(connection);
         writer = new PostgresWriter(source, connection);
         this.types = types;
