@@ -69,6 +69,10 @@ internal static class PlacementWork
         foreach ((string hostId, IReadOnlyList<object> events) in decision.EventsByHost)
         {
             context.Work.Append(EventStreams.OfHost(hostId), EventStreams.HostType, events, () => decidedFrom);
+            foreach (ReservationReleased released in events.OfType<ReservationReleased>())
+            {
+                context.Work.TakeBack(LeaseOf(released.HostId, released.OperationId));
+            }
         }
 
         context.Send(decision.Effects);
@@ -92,7 +96,11 @@ internal static class PlacementWork
     {
         foreach (Effect effect in effects)
         {
-            context.Work.Send(effect.Message, effect.HostId is null ? null : HostQueue.Of(effect.HostId), effect.DueAt);
+            string? about = effect.Message is ReservationDeadline lease ? LeaseOf(lease.HostId, lease.OperationId) : null;
+            context.Work.Send(effect.Message, effect.HostId is null ? null : HostQueue.Of(effect.HostId), effect.DueAt, about);
         }
     }
+
+    /// <summary>What the deadline of a reservation is about. Of this one host: another one may hold a reservation for the operation that whoever releases this one knows nothing of.</summary>
+    private static string LeaseOf(string hostId, Guid operationId) => $"{EventStreams.OfHost(hostId)}/{EventStreams.OfOperation(operationId)}";
 }

@@ -46,9 +46,16 @@ public static class SpecOpSaga
         SpecOpDecision decision = SpecOpDecider.Decide(state, message, facts, context.Now);
         context.Work.Append(EventStreams.OfOperation(state.OperationId), EventStreams.OperationType, decision.Events, () => DecidedFrom.Of(message, facts, context.Now));
         context.Work.Append(EventStreams.OfVm(facts.Ownership.VmId), EventStreams.VmType, decision.OwnershipEvents);
+        string about = EventStreams.OfOperation(state.OperationId);
         foreach (Effect effect in decision.Effects)
         {
-            context.Work.Send(effect.Message, effect.HostId is null ? null : HostQueue.Of(effect.HostId), effect.DueAt);
+            context.Work.Send(effect.Message, effect.HostId is null ? null : HostQueue.Of(effect.HostId), effect.DueAt, about);
+        }
+
+        if (decision.Events.Any(@event => @event is SpecOpSettled))
+        {
+            // A settled operation stays as it is, whatever falls due.
+            context.Work.TakeBack(about);
         }
 
         context.AfterCommit(() =>
