@@ -49,6 +49,14 @@ internal static class PlacementWork
         return (await context.Work.LoadAsync(EventStreams.OfHost(hostId), earlier, HostState.Evolve, cancellationToken)).State;
     }
 
+    /// <summary>What earlier operations leave behind for the number of replicas. From here on the message has its turn.</summary>
+    public static async Task<SpeculationState> LoadSpeculationAsync(this HandlerContext context, CancellationToken cancellationToken)
+    {
+        await context.TakeTurnAsync(cancellationToken);
+        HostsView view = await context.ViewAsync(cancellationToken);
+        return (await context.Work.LoadAsync(EventStreams.Speculation, view.Speculation, SpeculationState.Evolve, cancellationToken)).State;
+    }
+
     /// <summary>What is recorded of an operation. Its event stream belongs to replication-policy and is only read here.</summary>
     public static async Task<OperationFacts> LoadOperationAsync(this HandlerContext context, Guid operationId, CancellationToken cancellationToken)
     {
@@ -73,6 +81,11 @@ internal static class PlacementWork
             {
                 context.Work.TakeBack(LeaseOf(released.HostId, released.OperationId));
             }
+        }
+
+        if (decision.Speculation is { } speculation)
+        {
+            context.Work.Append(EventStreams.Speculation, EventStreams.SpeculationType, [speculation.Decided], () => speculation.Question);
         }
 
         context.Send(decision.Effects);
