@@ -88,6 +88,7 @@ public static class ParameterText
             (nameof(p.UpgradeMinSeconds), p.UpgradeMinSeconds, nameof(p.UpgradeMaxSeconds), p.UpgradeMaxSeconds),
             (nameof(p.UnderloadedShare), p.UnderloadedShare, nameof(p.OverloadedShare), p.OverloadedShare),
         ];
-        return ordered.Where(pair => pair.LeastValue > pair.MostValue).Select(pair => $"{pair.Least} is above {pair.Most}.");
+        IEnumerable<string> slow = p.SlowShare > 0 && p.Network == NetworkSharing.MaxMin ? ["SlowShare is for network=simple only."] : [];
+        return ordered.Where(pair => pair.LeastValue > pair.MostValue).Select(pair => $"{pair.Least} is above {pair.Most}.").Concat(slow);
     }
 }

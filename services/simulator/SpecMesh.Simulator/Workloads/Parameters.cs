@@ -123,6 +123,28 @@ public sealed record Parameters
     [Range(1, 1e5)]
     public double InvocationSeconds { get; init; } = 300;
 
+    // ---- What a migration may cost, judged every second by the production's policies; 0: not limited ----
+
+    /// <summary>Longest time of a replica.</summary>
+    [Range(0, 86_400)]
+    public double TimeoutSeconds { get; init; }
+
+    /// <summary>Most that a replica sends, in times its memory.</summary>
+    [Range(0, 1000)]
+    public double MaxBytesFactor { get; init; }
+
+    /// <summary>Lowest share of its siblings' median rate that a replica may have.</summary>
+    [Range(0, 0.99)]
+    public double MinProgress { get; init; }
+
+    /// <summary>Share of the servers that take migration streams slowly, all the time.</summary>
+    [Range(0, 1)]
+    public double SlowShare { get; init; }
+
+    /// <summary>The part of a stream's rate that a slow server takes.</summary>
+    [Range(1e-4, 1)]
+    public double SlowFactor { get; init; } = 0.1;
+
     // ---- Hedged start ----
 
     /// <summary>A hedged operation starts its next replica after so long; 0 means the workload's normal time (three quarters of the starts end before it).</summary>
