@@ -8,7 +8,8 @@ namespace SpecMesh.Simulator.Model;
 /// <param name="TimeoutSeconds">Longest time of a replica.</param>
 /// <param name="MaxBytesFactor">Most that a replica sends, in times its memory.</param>
 /// <param name="MinProgress">Lowest share of the siblings' median rate.</param>
-public sealed record MigrationLimits(double TimeoutSeconds, double MaxBytesFactor, double MinProgress)
+/// <param name="AbortLast">Whether the last replica that works may be ended too.</param>
+public sealed record MigrationLimits(double TimeoutSeconds, double MaxBytesFactor, double MinProgress, bool AbortLast = false)
 {
     /// <summary>Whether nothing is limited, so that nothing has to be judged.</summary>
     public bool IsNone => TimeoutSeconds == 0 && MaxBytesFactor == 0 && MinProgress == 0;
@@ -24,8 +25,9 @@ public sealed class MigrationCosts
     private readonly MigrationLimits limits;
     private readonly Dictionary<long, CostLimits> limitsOf = [];
     private readonly CostFinding[] found = new CostFinding[Race.MostReplicas];
+    private readonly Dictionary<string, long> abortsBy = new(StringComparer.Ordinal);
     private Sibling[] siblings = new Sibling[1024];
-    private uint[] checks = new uint[256];
+    private PlannedCheck[] checks = new PlannedCheck[256];
 
     /// <param name="queue">The events to come.</param>
     /// <param name="race">Whose replicas they are.</param>
@@ -35,10 +37,11 @@ public sealed class MigrationCosts
         this.queue = queue;
         this.race = race;
         this.limits = limits;
+        Array.Fill(checks, PlannedCheck.None);
     }
 
-    /// <summary>Replicas that a policy has ended.</summary>
-    public long Aborts { get; private set; }
+    /// <summary>Replicas that a policy has ended, by the code of the policy.</summary>
+    public IReadOnlyDictionary<string, long> AbortsBy => abortsBy;
 
     /// <summary>A replica begins; from now on its operation is judged.</summary>
     public void Begin(int replica, int operation, double memoryBytes)
@@ -50,11 +53,17 @@ public sealed class MigrationCosts
 
         while (operation >= checks.Length)
         {
-            Array.Resize(ref checks, checks.Length * 2);
+            int before = checks.Length;
+            Array.Resize(ref checks, before * 2);
+            Array.Fill(checks, PlannedCheck.None, before, before);
         }
 
         siblings[replica] = new Sibling(replica, (long)memoryBytes);
-        Plan(operation);
+        // Replicas that begin together, and those of a hedge, are judged at the seconds of the first one: one event per operation and second.
+        if (checks[operation].OperationStartNs != race.OperationAt(operation).StartNs)
+        {
+            Plan(operation);
+        }
     }
 
     /// <summary>A round has left this much.</summary>
@@ -64,7 +73,7 @@ public sealed class MigrationCosts
     public void Check(in SimEvent happened, Migrations migrations)
     {
         int operation = (int)happened.Entity;
-        if (!race.OperationAt(operation).IsOpen || race.OperationAt(operation).Owner >= 0 || checks[operation] != happened.Sequence)
+        if (!race.OperationAt(operation).IsOpen || race.OperationAt(operation).Owner >= 0 || checks[operation].Event != happened.Sequence)
         {
             return;
         }
@@ -84,6 +93,7 @@ public sealed class MigrationCosts
 
         if (count == 0)
         {
+            checks[operation] = PlannedCheck.None;
             return;
         }
 
@@ -97,12 +107,14 @@ public sealed class MigrationCosts
         Plan(operation);
         for (int i = 0; i < objections; i++)
         {
-            Aborts++;
+            abortsBy[found[i].Code] = abortsBy.GetValueOrDefault(found[i].Code) + 1;
+            race.OperationAt(operation).CostAborts++;
             race.Abort(found[i].Replica);
         }
     }
 
-    private void Plan(int operation) => checks[operation] = queue.Push(queue.NowNs + PeriodNs, EventKind.CostCheck, (uint)operation);
+    private void Plan(int operation) =>
+        checks[operation] = new PlannedCheck(queue.Push(queue.NowNs + PeriodNs, EventKind.CostCheck, (uint)operation), race.OperationAt(operation).StartNs);
 
     private CostLimits LimitsOf(long memoryBytes)
     {
@@ -111,9 +123,16 @@ public sealed class MigrationCosts
             limitsOf[memoryBytes] = of = new CostLimits(
                 limits.TimeoutSeconds > 0 ? limits.TimeoutSeconds : null,
                 limits.MaxBytesFactor > 0 ? (long)(limits.MaxBytesFactor * memoryBytes) : null,
-                MinProgress: limits.MinProgress > 0 ? limits.MinProgress : null);
+                MinProgress: limits.MinProgress > 0 ? limits.MinProgress : null,
+                AbortLast: limits.AbortLast ? true : null);
         }
 
         return of;
+    }
+
+    /// <summary>The next judgement of an operation. Places of operations are used again, so it says which one it was planned for.</summary>
+    private readonly record struct PlannedCheck(uint Event, long OperationStartNs)
+    {
+        public static PlannedCheck None { get; } = new(0, -1);
     }
 }

@@ -28,7 +28,7 @@ public sealed class CapacityWorkload : IOperationOwner
     private uint invocation;
     private bool isCounting;
     private readonly uint firstCounted, lastInvocation;
-    private long operations, successes, started, targetsFound, overloaded, failedCandidates, allCandidates;
+    private long operations, successes, started, costAborts, targetsFound, overloaded, failedCandidates, allCandidates;
     private double sentBytes, winningBytes, uncontendedBytes;
 
     private CapacityWorkload(RunOptions options)
@@ -91,6 +91,7 @@ public sealed class CapacityWorkload : IOperationOwner
         if (closed.Counted)
         {
             started += closed.Started;
+            costAborts += closed.CostAborts;
             sentBytes += closed.SentBytes;
         }
 
@@ -213,7 +214,6 @@ public sealed class CapacityWorkload : IOperationOwner
             {
                 operations += isCounting ? 1 : 0;
                 targetsFound += isCounting ? found : 0;
-                
                 cluster.Open(vm, invocation, server, hosts[..found], SimTime.FromSeconds((invocation + 1) * parameters.InvocationSeconds), isCounting);
                 return;
             }
@@ -251,8 +251,9 @@ public sealed class CapacityWorkload : IOperationOwner
 
     private double LoadShare(int server) => loadCores[server] / parameters.ServerCores;
 
-    private RunResult Result(RunSummary summary) => new(
-        new Dictionary<string, double>
+    private RunResult Result(RunSummary summary)
+    {
+        Dictionary<string, double> values = new()
         {
             [Metrics.SuccessFraction] = successes / (double)Math.Max(1, operations),
             [Metrics.ExcessNetwork] = (sentBytes / winningBytes) - 1,
@@ -262,9 +263,14 @@ public sealed class CapacityWorkload : IOperationOwner
             [Metrics.OverloadedServers] = overloaded / (double)(lastInvocation - firstCounted),
             [Metrics.FailedShareOfCandidates] = failedCandidates / (double)Math.Max(1, allCandidates),
             [Metrics.Operations] = operations,
-        },
-        summary.Events,
-        summary.TraceHash);
+        };
+        if (cluster.Migrations.Costs is not null)
+        {
+            values[Metrics.CostAbortsPerOperation] = costAborts / (double)Math.Max(1, operations);
+        }
+
+        return new(values, summary.Events, summary.TraceHash);
+    }
 
     private readonly struct Handler(CapacityWorkload workload) : IEventHandler
     {

@@ -23,7 +23,7 @@ public sealed class Cluster
         Race = new(Queue, Faults, options.Policy.ConductWith(parameters, normalSeconds: 30), options.Servers);
         MigrationModel model = new(
             new PreCopyLimits(parameters.StopPages, parameters.MaxRounds, parameters.MaxSentFactor, parameters.StopSeconds, parameters.Dirtying), parameters.WorkingSetShare, parameters.MigrationErrorMinSeconds, parameters.MigrationErrorMaxSeconds);
-        MigrationLimits limits = new(parameters.TimeoutSeconds, parameters.MaxBytesFactor, parameters.MinProgress);
+        MigrationLimits limits = new(parameters.TimeoutSeconds, parameters.MaxBytesFactor, parameters.MinProgress, parameters.AbortLast);
         Migrations = new(Queue, Race, Network, Fleet, model, options.Seed) { RefusingServers = refusing, Costs = limits.IsNone ? null : new MigrationCosts(Queue, Race, limits) };
         Race.Connect(Migrations, owner);
     }

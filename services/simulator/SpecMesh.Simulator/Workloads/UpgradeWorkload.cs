@@ -26,7 +26,7 @@ public sealed class UpgradeWorkload : IOperationOwner
     private int nextServer;
     private int done;
     private long endNs;
-    private long startedReplicas;
+    private long startedReplicas, costAborts;
 
     private UpgradeWorkload(RunOptions options)
     {
@@ -126,6 +126,7 @@ public sealed class UpgradeWorkload : IOperationOwner
     private void Settle(int operation, int target)
     {
         startedReplicas += cluster.Race.OperationAt(operation).Started;
+        costAborts += cluster.Race.OperationAt(operation).CostAborts;
         cluster.Settle(operation, target);
         foreach (int host in cluster.Race.TargetsOf(operation))
         {
@@ -261,14 +262,20 @@ public sealed class UpgradeWorkload : IOperationOwner
         BeginNextServer();
     }
 
-    private RunResult Result(RunSummary summary) => new(
-        new Dictionary<string, double>
+    private RunResult Result(RunSummary summary)
+    {
+        Dictionary<string, double> values = new()
         {
             [Metrics.UpgradeHours] = SimTime.ToSeconds(endNs) / 3600,
             [Metrics.AttemptsPerVm] = startedReplicas / (double)cluster.Fleet.Vms,
-        },
-        summary.Events,
-        summary.TraceHash);
+        };
+        if (cluster.Migrations.Costs is not null)
+        {
+            values[Metrics.CostAbortsPerOperation] = costAborts / (double)Math.Max(1, cluster.Race.Opened);
+        }
+
+        return new(values, summary.Events, summary.TraceHash);
+    }
 
     private readonly struct Handler(UpgradeWorkload workload) : IEventHandler
     {
