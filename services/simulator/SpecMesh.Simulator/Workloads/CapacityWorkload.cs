@@ -16,7 +16,7 @@ public sealed class CapacityWorkload : IOperationOwner
     private readonly Parameters parameters;
     private readonly CapacityOptions rules;
     private readonly Cluster cluster;
-    private readonly AdaptiveTargets? adaptive;
+    private readonly AdaptiveTargets? adaptive, hedging;
     private readonly RandomStream targets;
     private readonly float[] loadCores;
     private readonly int[] shedFrom, shedTo;
@@ -39,6 +39,7 @@ public sealed class CapacityWorkload : IOperationOwner
         cluster = new Cluster(options, this);
         state = new ModelState(cluster.Queue, cluster.Faults, cluster.Race, cluster);
         adaptive = options.Policy.IsAdaptive ? new AdaptiveTargets(options.Servers, parameters) : null;
+        hedging = options.Policy.Kind == ManagerKind.Hedged ? new AdaptiveTargets(options.Servers, parameters) : null;
         targets = new(options.Seed, TargetPurpose);
         loadCores = new float[options.Servers];
         shedFrom = new int[options.Servers];
@@ -84,7 +85,7 @@ public sealed class CapacityWorkload : IOperationOwner
     }
 
     /// <inheritdoc/>
-    public void Learned(int server, bool failed) => adaptive?.Learn(server, failed, SimTime.ToSeconds(cluster.Queue.NowNs));
+    public void Learned(int server, bool failed) => (adaptive ?? hedging)?.Learn(server, failed, SimTime.ToSeconds(cluster.Queue.NowNs));
 
     private void Closed(Operation closed)
     {
@@ -210,6 +211,7 @@ public sealed class CapacityWorkload : IOperationOwner
             int vm = shed[shedFrom[server]++];
             int found = Pick(vm, hosts[..(adaptive?.Sample ?? options.Policy.Replicas)]);
             found = adaptive?.Choose(hosts[..found], SimTime.ToSeconds(cluster.Queue.NowNs)) ?? found;
+            hedging?.BestFirst(hosts[..found], SimTime.ToSeconds(cluster.Queue.NowNs));
             if (found > 0)
             {
                 operations += isCounting ? 1 : 0;

@@ -28,10 +28,11 @@ public static class PlacementDecider
     public static PlacementDecision Decide(Fleet fleet, SelectTargets command, DateTimeOffset now)
     {
         RequestKey key = new(command.OperationId, command.Request);
-        List<string> before = [.. fleet.Hosts.Values.Where(host => host.Answered(key)).Select(host => host.HostId)];
+        List<HostState> before = [.. fleet.Hosts.Values.Where(host => host.Answered(key))];
         if (before.Count > 0)
         {
-            return Answer(new TargetsReserved(command.OperationId, command.Request, before, new Reason("targets-reserved", "The request was answered before with these hosts.")));
+            IReadOnlyList<string> again = InOrderOfStart(fleet, before, command, now);
+            return Answer(new TargetsReserved(command.OperationId, command.Request, again, new Reason("targets-reserved", "The request was answered before with these hosts.")));
         }
 
         if (WhatIsWrong(command, now) is { } wrong)
@@ -53,12 +54,20 @@ public static class PlacementDecider
         {
             (IReadOnlyList<HostState> fewest, ReplicationVerdict verdict) = AdaptiveTargets.Choose(fleet, choose!(fitting, fitting.Count, random), command, wish, now);
             Reason why = verdict.ToReason();
-            return Reserve(command, fewest, why with { Code = "targets-reserved", Detail = $"{story} {fewest.Count} chosen ({why.Code}): {why.Detail}" });
+            return Reserve(command, InOrderOfStart(fleet, fewest, command, now), why with { Code = "targets-reserved", Detail = $"{story} {fewest.Count} chosen ({why.Code}): {why.Detail}" });
         }
 
         IReadOnlyList<HostState> chosen = choose!(fitting, Math.Min(command.Count, fitting.Count), random);
-        return Reserve(command, chosen, new Reason("targets-reserved", story, fitting.Count, command.Count));
+        return Reserve(command, InOrderOfStart(fleet, chosen, command, now), new Reason("targets-reserved", story, fitting.Count, command.Count));
     }
+
+    /// <summary>
+    /// Replicas that start one after the other start on the hosts that are least likely to fail them, by what is known now. Where all start at once the order says nothing, and is that of the ids.
+    /// </summary>
+    private static IReadOnlyList<string> InOrderOfStart(Fleet fleet, IReadOnlyList<HostState> hosts, SelectTargets command, DateTimeOffset now) =>
+        command.Replication is { Policy: ReplicationRules.Hedged }
+            ? [.. AdaptiveTargets.BestFirst(fleet, hosts, now).Select(host => host.HostId)]
+            : [.. hosts.Select(host => host.HostId).Order(StringComparer.Ordinal)];
 
     private static Reason? WhatIsWrong(SelectTargets command, DateTimeOffset now) => command switch
     {
@@ -110,10 +119,8 @@ public static class PlacementDecider
         }
     }
 
-    private static PlacementDecision Reserve(SelectTargets command, IReadOnlyList<HostState> chosen, Reason reason)
+    private static PlacementDecision Reserve(SelectTargets command, IReadOnlyList<string> hostIds, Reason reason)
     {
-        // The order of ids, because that is the order in which a repeated request finds them again.
-        List<string> hostIds = [.. chosen.Select(host => host.HostId).Order(StringComparer.Ordinal)];
         ImmutableSortedDictionary<string, IReadOnlyList<object>> events = hostIds.ToImmutableSortedDictionary(
             hostId => hostId,
             hostId => (IReadOnlyList<object>)[new HostReserved(hostId, command.OperationId, command.Request, command.MemoryBytes, command.LeaseUntil)],
