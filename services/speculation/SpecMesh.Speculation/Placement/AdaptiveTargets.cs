@@ -42,9 +42,16 @@ public sealed class FleetFailureRates
     private DiscountedOutcomes OutcomesOf(HostState host) => fleet.Outcomes.GetValueOrDefault(host.HostId).At(nowSeconds, options.HalfLifeSeconds);
 }
 
-/// <summary>The hosts that the policy adaptive chooses among: ranked by <see cref="AdaptiveReplication"/>; the named target choice decides between equals.</summary>
+/// <summary>Hosts by how likely they are to fail a replica, ranked by <see cref="AdaptiveReplication"/>; the order in which they are given, that of the named target choice, decides between equals.</summary>
 internal static class AdaptiveTargets
 {
+    /// <summary>The same hosts in another order: the best of each failure domain first, so that what failed one replica is not what the next one meets.</summary>
+    public static IEnumerable<HostState> BestFirst(Fleet fleet, IReadOnlyList<HostState> hosts, DateTimeOffset now)
+    {
+        AdaptiveOptions all = AdaptiveOptions.Default with { MaxReplicas = AdaptiveReplication.MostReplicas };
+        return Rank(new FleetFailureRates(fleet, now, EstimationOptions.Default), hosts, all).Select(best => fleet.Hosts[best.HostId]).Union(hosts);
+    }
+
     /// <summary>The best hosts, as many as could be chosen, the best first.</summary>
     public static IReadOnlyList<RankedHost> Rank(FleetFailureRates rates, IReadOnlyList<HostState> preferred, AdaptiveOptions options)
     {

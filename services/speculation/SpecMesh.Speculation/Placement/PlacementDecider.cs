@@ -29,10 +29,11 @@ public static class PlacementDecider
     public static PlacementDecision Decide(Fleet fleet, SelectTargets command, DateTimeOffset now, SpeculationPolicy? policy = null)
     {
         RequestKey key = new(command.OperationId, command.Request);
-        List<string> before = [.. fleet.Hosts.Values.Where(host => host.Answered(key)).Select(host => host.HostId)];
+        List<HostState> before = [.. fleet.Hosts.Values.Where(host => host.Answered(key))];
         if (before.Count > 0)
         {
-            return Answer(new TargetsReserved(command.OperationId, command.Request, before, new Reason("targets-reserved", "The request was answered before with these hosts.")));
+            IReadOnlyList<string> again = InOrderOfStart(fleet, before, command, now);
+            return Answer(new TargetsReserved(command.OperationId, command.Request, again, new Reason("targets-reserved", "The request was answered before with these hosts.")));
         }
 
         if (WhatIsWrong(command, now) is { } wrong)
@@ -50,7 +51,7 @@ public static class PlacementDecider
 
         return SpeculationDecider.Concerns(command, policy ?? SpeculationPolicy.Default)
             ? Speculate(fleet, fitting, command, policy ?? SpeculationPolicy.Default, story, now)
-            : Reserve(command, Preferred(fitting, command).Take(command.Count), new Reason("targets-reserved", story, fitting.Count, command.Count));
+            : Reserve(command, InOrderOfStart(fleet, [.. Preferred(fitting, command).Take(command.Count)], command, now), new Reason("targets-reserved", story, fitting.Count, command.Count));
     }
 
     /// <summary>The number of replicas depends on how hosts have fared, or on what the cluster affords.</summary>
@@ -81,7 +82,8 @@ public static class PlacementDecider
 
         IEnumerable<string> chosen = (isAdaptive ? ranked.Select(host => host.HostId) : preferred.Select(host => host.HostId)).Take(answer.Replicas);
         IEnumerable<string> hostIds = answer.Probe is { } probe ? chosen.Append(probe.HostId) : chosen;
-        PlacementDecision reserved = Reserve(command, hostIds.Select(hostId => fleet.Hosts[hostId]), WhySoMany(answer, fitting.Count, command, story), answer.Recorded.Verdicts);
+        IReadOnlyList<string> inOrder = InOrderOfStart(fleet, [.. hostIds.Select(hostId => fleet.Hosts[hostId])], command, now);
+        PlacementDecision reserved = Reserve(command, inOrder, WhySoMany(answer, fitting.Count, command, story), answer.Recorded.Verdicts);
         return reserved with { Speculation = new SpeculationStep(question, answer.Recorded) };
     }
 
@@ -98,6 +100,14 @@ public static class PlacementDecider
         TargetChoice.TryGet(command.TargetChoice, out ChooseTargets? choose);
         return choose!(fitting, fitting.Count, new Prng(Prng.SeedOf(command.OperationId, command.Request)));
     }
+
+    /// <summary>
+    /// Replicas that start one after the other start on the hosts that are least likely to fail them, by what is known now. Where all start at once the order says nothing, and is that of the ids.
+    /// </summary>
+    private static IReadOnlyList<string> InOrderOfStart(Fleet fleet, IReadOnlyList<HostState> hosts, SelectTargets command, DateTimeOffset now) =>
+        command.Replication is { Policy: ReplicationRules.Hedged }
+            ? [.. AdaptiveTargets.BestFirst(fleet, hosts, now).Select(host => host.HostId)]
+            : [.. hosts.Select(host => host.HostId).Order(StringComparer.Ordinal)];
 
     private static Reason? WhatIsWrong(SelectTargets command, DateTimeOffset now) => command switch
     {
@@ -149,10 +159,8 @@ public static class PlacementDecider
         }
     }
 
-    private static PlacementDecision Reserve(SelectTargets command, IEnumerable<HostState> chosen, Reason reason, IReadOnlyList<Reason>? verdicts = null)
+    private static PlacementDecision Reserve(SelectTargets command, IReadOnlyList<string> hostIds, Reason reason, IReadOnlyList<Reason>? verdicts = null)
     {
-        // The order of ids, because that is the order in which a repeated request finds them again.
-        List<string> hostIds = [.. chosen.Select(host => host.HostId).Order(StringComparer.Ordinal)];
         ImmutableSortedDictionary<string, IReadOnlyList<object>> events = hostIds.ToImmutableSortedDictionary(
             hostId => hostId,
             hostId => (IReadOnlyList<object>)[new HostReserved(hostId, command.OperationId, command.Request, command.MemoryBytes, command.LeaseUntil)],
