@@ -3,7 +3,7 @@ using SpecMesh.Simulator.Engine;
 namespace SpecMesh.Simulator.Model;
 
 /// <summary>
-/// Servers and their machines, as arrays of numbers: about 20 bytes per machine, so that a million servers with twenty machines each fit into half a gigabyte. A machine's dirty rate is not
+/// Servers and their machines, as arrays of numbers: 22 bytes per machine, so that a million servers with twenty machines each fit into half a gigabyte. What is asked for together lies together: a large cluster is not in the processor's cache. A machine's dirty rate is not
 /// stored but drawn when it is asked for, and its demand is drawn at the invocation that first sees it changed.
 /// </summary>
 public sealed class Fleet
@@ -22,9 +22,8 @@ public sealed class Fleet
 
     private readonly RandomStream sizes, demands;
     private readonly double logDirtyMin, logDirtyRange;
-    private readonly byte[] sizeOf;
-    private readonly int[] serverOf, next, previous, firstVm;
-    private readonly short[] freeUnits;
+    private readonly Vm[] vms;
+    private readonly Room[] rooms;
     private readonly float[] demandShare;
     private readonly ushort[] invocationsUntilChange;
 
@@ -37,20 +36,16 @@ public sealed class Fleet
         logDirtyRange = PortableMath.Log(dirtyMaxPagesPerSecond) - logDirtyMin;
         Servers = servers;
         Vms = checked(servers * vmsPerServer);
-        sizeOf = new byte[Vms];
-        serverOf = new int[Vms];
-        next = new int[Vms];
-        previous = new int[Vms];
+        vms = new Vm[Vms];
         demandShare = new float[Vms];
         invocationsUntilChange = new ushort[Vms];
-        firstVm = new int[servers];
-        freeUnits = new short[servers];
-        Array.Fill(firstVm, -1);
+        rooms = new Room[servers];
+        Array.Fill(rooms, new Room { FirstVm = -1 });
         int capacity = (int)(serverMemoryGb * 1e9 / BytesPerUnit);
         for (int server = 0; server < servers; server++)
         {
             int taken = Populate(server, vmsPerServer, capacity);
-            freeUnits[server] = (short)(capacity - taken);
+            rooms[server].FreeUnits = (short)(capacity - taken);
         }
     }
 
@@ -64,25 +59,25 @@ public sealed class Fleet
     public bool IsUnlimited { get; init; }
 
     /// <summary>The server that has a machine.</summary>
-    public int ServerOf(int vm) => serverOf[vm];
+    public int ServerOf(int vm) => vms[vm].Server;
 
     /// <summary>A server's first machine; -1: it has none.</summary>
-    public int FirstVm(int server) => firstVm[server];
+    public int FirstVm(int server) => rooms[server].FirstVm;
 
     /// <summary>The next machine of the same server; -1: there is none.</summary>
-    public int NextVm(int vm) => next[vm];
+    public int NextVm(int vm) => vms[vm].Next;
 
     /// <summary>Memory of a machine, in units.</summary>
-    public int UnitsOf(int vm) => Sizes[sizeOf[vm]].Units;
+    public int UnitsOf(int vm) => Sizes[vms[vm].Size].Units;
 
     /// <summary>Memory of a machine.</summary>
     public double MemoryBytes(int vm) => UnitsOf(vm) * BytesPerUnit;
 
     /// <summary>Memory of a server that is neither taken nor reserved, in units.</summary>
-    public int FreeUnits(int server) => freeUnits[server];
+    public int FreeUnits(int server) => rooms[server].FreeUnits;
 
     /// <summary>Processor time that a machine asks for, in cores.</summary>
-    public double DemandCores(int vm) => Sizes[sizeOf[vm]].Cores * demandShare[vm];
+    public double DemandCores(int vm) => Sizes[vms[vm].Size].Cores * demandShare[vm];
 
     /// <summary>Memory that a guest dirties.</summary>
     public double DirtyBytesPerSecond(int vm) => PreCopy.PageBytes * PortableMath.Exp(logDirtyMin + (logDirtyRange * sizes.Uniform((uint)vm, 0, DirtyRatePart)));
@@ -90,22 +85,22 @@ public sealed class Fleet
     /// <summary>Promises memory of a server to a replica.</summary>
     public void Reserve(int server, int units)
     {
-        if (units > freeUnits[server] && !IsUnlimited)
+        if (units > rooms[server].FreeUnits && !IsUnlimited)
         {
-            throw new InvalidOperationException($"Server {server} has {freeUnits[server]} units of memory left, not {units}.");
+            throw new InvalidOperationException($"Server {server} has {rooms[server].FreeUnits} units of memory left, not {units}.");
         }
 
-        freeUnits[server] -= (short)units;
+        rooms[server].FreeUnits -= (short)units;
     }
 
     /// <summary>Takes a promise back, or frees what a machine had.</summary>
-    public void Release(int server, int units) => freeUnits[server] += (short)units;
+    public void Release(int server, int units) => rooms[server].FreeUnits += (short)units;
 
     /// <summary>Moves a machine to a server that has its memory reserved; the memory that it had is free.</summary>
     public void Move(int vm, int target)
     {
         Unlink(vm);
-        Release(serverOf[vm], UnitsOf(vm));
+        Release(vms[vm].Server, UnitsOf(vm));
         Link(vm, target);
     }
 
@@ -147,7 +142,7 @@ public sealed class Fleet
             for (int i = 0; i < count; i++)
             {
                 int vm = (server * count) + i;
-                sizeOf[vm] = SizeAt(sizes.Uniform((uint)vm, attempt, SizePart));
+                vms[vm].Size = SizeAt(sizes.Uniform((uint)vm, attempt, SizePart));
                 taken += UnitsOf(vm);
             }
 
@@ -176,30 +171,44 @@ public sealed class Fleet
 
     private void Link(int vm, int server)
     {
-        int first = firstVm[server];
-        (serverOf[vm], next[vm], previous[vm]) = (server, first, -1);
+        ref int first = ref rooms[server].FirstVm;
+        ref Vm linked = ref vms[vm];
+        (linked.Server, linked.Next, linked.Previous) = (server, first, -1);
         if (first >= 0)
         {
-            previous[first] = vm;
+            vms[first].Previous = vm;
         }
 
-        firstVm[server] = vm;
+        first = vm;
     }
 
     private void Unlink(int vm)
     {
-        if (previous[vm] >= 0)
+        ref Vm gone = ref vms[vm];
+        if (gone.Previous >= 0)
         {
-            next[previous[vm]] = next[vm];
+            vms[gone.Previous].Next = gone.Next;
         }
         else
         {
-            firstVm[serverOf[vm]] = next[vm];
+            rooms[gone.Server].FirstVm = gone.Next;
         }
 
-        if (next[vm] >= 0)
+        if (gone.Next >= 0)
         {
-            previous[next[vm]] = previous[vm];
+            vms[gone.Next].Previous = gone.Previous;
         }
+    }
+
+    private struct Vm
+    {
+        public int Server, Next, Previous;
+        public byte Size;
+    }
+
+    private struct Room
+    {
+        public int FirstVm;
+        public short FreeUnits;
     }
 }

@@ -53,8 +53,7 @@ public sealed class Network
     private readonly double streamBytesPerSecond;
     private readonly bool isShared;
     private readonly double[] shareOf = new double[256];
-    private readonly int[] firstOut, firstIn;
-    private readonly ushort[] outCount, inCount, settledOut, settledIn;
+    private readonly Ends[] ends;
     private readonly MaxMin? maxMin;
     private int[] touched = new int[64];
     private int touchedCount;
@@ -74,14 +73,8 @@ public sealed class Network
         this.queue = queue;
         this.streamBytesPerSecond = streamBytesPerSecond;
         this.isShared = isShared;
-        firstOut = new int[servers];
-        firstIn = new int[servers];
-        outCount = new ushort[servers];
-        inCount = new ushort[servers];
-        settledOut = new ushort[servers];
-        settledIn = new ushort[servers];
-        Array.Fill(firstOut, -1);
-        Array.Fill(firstIn, -1);
+        ends = new Ends[servers];
+        Array.Fill(ends, new Ends { FirstOut = -1, FirstIn = -1 });
         for (int count = 0; count < shareOf.Length; count++)
         {
             shareOf[count] = Math.Min(streamBytesPerSecond, nicBytesPerSecond / Math.Max(1, count));
@@ -107,16 +100,16 @@ public sealed class Network
     public int Count { get; private set; }
 
     /// <summary>Flows that leave a server.</summary>
-    public int OutCount(int server) => outCount[server];
+    public int OutCount(int server) => ends[server].OutCount;
 
     /// <summary>Flows that reach a server.</summary>
-    public int InCount(int server) => inCount[server];
+    public int InCount(int server) => ends[server].InCount;
 
     /// <summary>The first flow that leaves a server; -1: none.</summary>
-    public int FirstOut(int server) => firstOut[server];
+    public int FirstOut(int server) => ends[server].FirstOut;
 
     /// <summary>The first flow that reaches a server; -1: none.</summary>
-    public int FirstIn(int server) => firstIn[server];
+    public int FirstIn(int server) => ends[server].FirstIn;
 
     /// <summary>A flow.</summary>
     public ref Flow FlowAt(int flow) => ref flows[flow];
@@ -132,21 +125,21 @@ public sealed class Network
             Array.Resize(ref flows, flows.Length * 2);
         }
 
-        flows[flow] = new Flow { Source = source, Target = target, LeftBytes = roundBytes, SettledNs = queue.NowNs, PreviousOut = -1, PreviousIn = -1, NextOut = firstOut[source], NextIn = firstIn[target] };
-        if (firstOut[source] >= 0)
+        flows[flow] = new Flow { Source = source, Target = target, LeftBytes = roundBytes, SettledNs = queue.NowNs, PreviousOut = -1, PreviousIn = -1, NextOut = ends[source].FirstOut, NextIn = ends[target].FirstIn };
+        if (ends[source].FirstOut >= 0)
         {
-            flows[firstOut[source]].PreviousOut = flow;
+            flows[ends[source].FirstOut].PreviousOut = flow;
         }
 
-        if (firstIn[target] >= 0)
+        if (ends[target].FirstIn >= 0)
         {
-            flows[firstIn[target]].PreviousIn = flow;
+            flows[ends[target].FirstIn].PreviousIn = flow;
         }
 
-        firstOut[source] = flow;
-        firstIn[target] = flow;
-        Touch(source, ref outCount[source], 1);
-        Touch(target, ref inCount[target], 1);
+        ends[source].FirstOut = flow;
+        ends[target].FirstIn = flow;
+        Touch(source, ref ends[source].OutCount, 1);
+        Touch(target, ref ends[target].InCount, 1);
         Count++;
         Append(ref begun, ref begunCount, flow);
     }
@@ -171,8 +164,8 @@ public sealed class Network
         SettleOne(ref gone);
         UnlinkOut(gone);
         UnlinkIn(gone);
-        Touch(gone.Source, ref outCount[gone.Source], -1);
-        Touch(gone.Target, ref inCount[gone.Target], -1);
+        Touch(gone.Source, ref ends[gone.Source].OutCount, -1);
+        Touch(gone.Target, ref ends[gone.Target].InCount, -1);
         Count--;
         gone.Source = -1;
         return gone.SentBytes;
@@ -241,12 +234,13 @@ public sealed class Network
     /// <summary>A server may stand in the list several times: after the first one, nothing has changed.</summary>
     private void SettleServer(int server)
     {
-        bool outChanged = Share(outCount[server]) != Share(settledOut[server]), inChanged = Share(inCount[server]) != Share(settledIn[server]);
-        settledOut[server] = outCount[server];
-        settledIn[server] = inCount[server];
+        ref Ends of = ref ends[server];
+        bool outChanged = Share(of.OutCount) != Share(of.SettledOut), inChanged = Share(of.InCount) != Share(of.SettledIn);
+        of.SettledOut = of.OutCount;
+        of.SettledIn = of.InCount;
         if (outChanged)
         {
-            for (int flow = firstOut[server]; flow >= 0; flow = flows[flow].NextOut)
+            for (int flow = ends[server].FirstOut; flow >= 0; flow = flows[flow].NextOut)
             {
                 SetRate(flow, RateOf(flows[flow]));
             }
@@ -254,7 +248,7 @@ public sealed class Network
 
         if (inChanged)
         {
-            for (int flow = firstIn[server]; flow >= 0; flow = flows[flow].NextIn)
+            for (int flow = ends[server].FirstIn; flow >= 0; flow = flows[flow].NextIn)
             {
                 SetRate(flow, RateOf(flows[flow]));
             }
@@ -263,7 +257,7 @@ public sealed class Network
 
     private double RateOf(in Flow flow) => TargetBytesPerSecond is null ? SharedRateOf(flow) : Math.Min(SharedRateOf(flow), TargetBytesPerSecond[flow.Target]);
 
-    private double SharedRateOf(in Flow flow) => isShared ? Math.Min(Share(outCount[flow.Source]), Share(inCount[flow.Target])) : streamBytesPerSecond;
+    private double SharedRateOf(in Flow flow) => isShared ? Math.Min(Share(ends[flow.Source].OutCount), Share(ends[flow.Target].InCount)) : streamBytesPerSecond;
 
     private double Share(int count) => count < shareOf.Length ? shareOf[count] : Math.Min(streamBytesPerSecond, NicBytesPerSecond / count);
 
@@ -271,6 +265,13 @@ public sealed class Network
     {
         count = (ushort)(count + change);
         Append(ref touched, ref touchedCount, server);
+    }
+
+    /// <summary>All flows of one server, in and out, side by side: whoever looks at one of these numbers needs most of the others, and a large cluster's servers are not in the processor's cache.</summary>
+    private struct Ends
+    {
+        public int FirstOut, FirstIn;
+        public ushort OutCount, InCount, SettledOut, SettledIn;
     }
 
     private static void Append(ref int[] list, ref int count, int item)
@@ -291,7 +292,7 @@ public sealed class Network
         }
         else
         {
-            firstOut[gone.Source] = gone.NextOut;
+            ends[gone.Source].FirstOut = gone.NextOut;
         }
 
         if (gone.NextOut >= 0)
@@ -308,7 +309,7 @@ public sealed class Network
         }
         else
         {
-            firstIn[gone.Target] = gone.NextIn;
+            ends[gone.Target].FirstIn = gone.NextIn;
         }
 
         if (gone.NextIn >= 0)

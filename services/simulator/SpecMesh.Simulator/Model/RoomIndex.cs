@@ -1,26 +1,30 @@
 namespace SpecMesh.Simulator.Model;
 
 /// <summary>
-/// A set of servers by how large a machine they have room for, so that one with room is picked at once, each equally likely, however many have none. 9 bytes per server.
+/// A set of servers by how large a machine they have room for, so that one with room is picked at once, each equally likely, however many have none. 8 bytes per server.
 /// </summary>
 public sealed class RoomIndex
 {
+    private const int None = -1;
+
+    /// <summary>A server's class in the lower bits, its place among those of its class above them: one look into memory tells both.</summary>
+    private const int ClassBits = 3;
+
     private readonly int[] stepUnits;
     private readonly int[][] members;
     private readonly int[] counts;
-    private readonly int[] placeOf;
-    private readonly sbyte[] classOf;
+    private readonly int[] whereIs;
 
     /// <param name="servers">Servers of the cluster; none is in the set.</param>
     /// <param name="stepUnits">The sizes of machines, rising.</param>
     public RoomIndex(int servers, ReadOnlySpan<int> stepUnits)
     {
+        ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual(stepUnits.Length, 1 << ClassBits);
         this.stepUnits = stepUnits.ToArray();
         members = new int[stepUnits.Length + 1][];
         counts = new int[stepUnits.Length + 1];
-        placeOf = new int[servers];
-        classOf = new sbyte[servers];
-        Array.Fill(classOf, (sbyte)-1);
+        whereIs = new int[servers];
+        Array.Fill(whereIs, None);
         for (int i = 0; i < members.Length; i++)
         {
             members[i] = new int[16];
@@ -28,7 +32,7 @@ public sealed class RoomIndex
     }
 
     /// <summary>Whether a server is in the set.</summary>
-    public bool Contains(int server) => classOf[server] >= 0;
+    public bool Contains(int server) => whereIs[server] != None;
 
     /// <summary>Puts a server into the set.</summary>
     public void Add(int server, int freeUnits)
@@ -39,25 +43,25 @@ public sealed class RoomIndex
             Array.Resize(ref members[room], counts[room] * 2);
         }
 
-        classOf[server] = (sbyte)room;
-        placeOf[server] = counts[room];
+        whereIs[server] = (counts[room] << ClassBits) | room;
         members[room][counts[room]++] = server;
     }
 
     /// <summary>Takes a server out.</summary>
     public void Remove(int server)
     {
-        int room = classOf[server];
+        int where = whereIs[server], room = where & ((1 << ClassBits) - 1);
         int last = members[room][--counts[room]];
-        members[room][placeOf[server]] = last;
-        placeOf[last] = placeOf[server];
-        classOf[server] = -1;
+        members[room][where >> ClassBits] = last;
+        whereIs[last] = where;
+        whereIs[server] = None;
     }
 
     /// <summary>A server's free memory has changed; nothing happens when it is not in the set.</summary>
     public void Update(int server, int freeUnits)
     {
-        if (classOf[server] >= 0 && classOf[server] != ClassOf(freeUnits))
+        int where = whereIs[server];
+        if (where != None && (where & ((1 << ClassBits) - 1)) != ClassOf(freeUnits))
         {
             Remove(server);
             Add(server, freeUnits);

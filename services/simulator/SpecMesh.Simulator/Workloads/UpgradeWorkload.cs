@@ -21,8 +21,7 @@ public sealed class UpgradeWorkload : IOperationOwner
     private readonly RoomIndex upgraded, pending;
     private readonly UpgradeState[] states;
     private readonly byte[] leaving;
-    private readonly byte[] tries;
-    private readonly MachineState[] machines;
+    private readonly Machine[] machines;
     private int nextServer;
     private int done;
     private long endNs;
@@ -40,8 +39,7 @@ public sealed class UpgradeWorkload : IOperationOwner
         durations = new(options.Seed, DurationPurpose);
         states = new UpgradeState[options.Servers];
         leaving = new byte[options.Servers];
-        tries = new byte[cluster.Fleet.Vms];
-        machines = new MachineState[cluster.Fleet.Vms];
+        machines = new Machine[cluster.Fleet.Vms];
         upgraded = new RoomIndex(options.Servers, Fleet.SizeUnits);
         pending = new RoomIndex(options.Servers, Fleet.SizeUnits);
         for (int server = 0; server < options.Servers; server++)
@@ -79,7 +77,7 @@ public sealed class UpgradeWorkload : IOperationOwner
     {
         ref Operation won = ref cluster.Race.OperationAt(operation);
         int vm = won.Subject, source = won.Source;
-        machines[vm] = MachineState.Here;
+        machines[vm].State = MachineState.Here;
         Settle(operation, cluster.Race.ReplicaAt(winner).Server);
         Left(source);
     }
@@ -89,7 +87,7 @@ public sealed class UpgradeWorkload : IOperationOwner
     {
         ref Operation lost = ref cluster.Race.OperationAt(operation);
         int vm = lost.Subject, source = lost.Source;
-        machines[vm] = MachineState.Waiting;
+        machines[vm].State = MachineState.Waiting;
         cluster.Queue.Push(Math.Max(cluster.Queue.NowNs, lost.DeadlineNs), EventKind.TryAgain, (uint)vm);
         Settle(operation, target: -1);
         Left(source);
@@ -110,7 +108,7 @@ public sealed class UpgradeWorkload : IOperationOwner
         switch (happened.Kind)
         {
             case EventKind.TryAgain:
-                machines[(int)happened.Entity] = MachineState.Here;
+                machines[(int)happened.Entity].State = MachineState.Here;
                 BeginMoves(cluster.Fleet.ServerOf((int)happened.Entity));
                 break;
             case EventKind.UpgradeEnd:
@@ -185,7 +183,7 @@ public sealed class UpgradeWorkload : IOperationOwner
 
         for (; vm >= 0 && leaving[server] < parameters.OperationsPerSource; vm = cluster.Fleet.NextVm(vm))
         {
-            if (machines[vm] == MachineState.Here)
+            if (machines[vm].State == MachineState.Here)
             {
                 BeginMove(vm, server);
             }
@@ -197,7 +195,7 @@ public sealed class UpgradeWorkload : IOperationOwner
         Span<int> hosts = stackalloc int[AdaptiveTargets.MostCandidates];
         int found = ChooseTargets(vm, source, hosts);
         long deadlineNs = cluster.Queue.NowNs + SimTime.FromSeconds(parameters.InvocationSeconds);
-        uint draw = tries[vm]++;
+        uint draw = machines[vm].Tries++;
         if (draw == byte.MaxValue && parameters.AbortLast)
         {
             throw new InvalidOperationException($"Machine {vm} of {cluster.Fleet.MemoryBytes(vm) / 1e9} GB was tried {draw} times: with abortLast, a limit that it cannot meet never lets the upgrade end.");
@@ -205,12 +203,12 @@ public sealed class UpgradeWorkload : IOperationOwner
 
         if (found == 0)
         {
-            machines[vm] = MachineState.Waiting;
+            machines[vm].State = MachineState.Waiting;
             cluster.Queue.Push(deadlineNs, EventKind.TryAgain, (uint)vm);
             return;
         }
 
-        machines[vm] = MachineState.Moving;
+        machines[vm].State = MachineState.Moving;
         leaving[source]++;
         cluster.Open(vm, draw, source, hosts[..found], deadlineNs, counted: true);
         foreach (int host in hosts[..found])
@@ -252,7 +250,7 @@ public sealed class UpgradeWorkload : IOperationOwner
         int count = servers.Count(units);
         while (found < hosts.Length && found - first < count)
         {
-            int server = servers.At(units, targets.Below(count, (uint)vm, tries[vm], part++));
+            int server = servers.At(units, targets.Below(count, (uint)vm, machines[vm].Tries, part++));
             if (!hosts[first..found].Contains(server))
             {
                 hosts[found++] = server;
@@ -284,6 +282,12 @@ public sealed class UpgradeWorkload : IOperationOwner
         }
 
         return new(values, summary.Events, summary.TraceHash);
+    }
+
+    private struct Machine
+    {
+        public MachineState State;
+        public byte Tries;
     }
 
     private readonly struct Handler(UpgradeWorkload workload) : IEventHandler
