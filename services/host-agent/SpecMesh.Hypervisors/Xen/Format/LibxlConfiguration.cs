@@ -39,14 +39,6 @@ public sealed class LibxlConfiguration
         return new LibxlConfiguration(renamed);
     }
 
-    /// <summary>The same domain as another machine.</summary>
-    public LibxlConfiguration WithUuid(Guid uuid)
-    {
-        JsonObject cloned = (JsonObject)root.DeepClone();
-        cloned["c_info"]!["uuid"] = uuid.ToString();
-        return new LibxlConfiguration(cloned);
-    }
-
     /// <summary>As it travels: UTF-8, without a terminator.</summary>
     public byte[] ToBytes() => Encoding.UTF8.GetBytes(root.ToJsonString());
 
