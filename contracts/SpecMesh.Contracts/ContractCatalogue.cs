@@ -52,5 +52,6 @@ public static class ContractCatalogue
         typeof(OwnerFenced), typeof(OwnershipReleased),
         typeof(HostRegistered), typeof(HostReserved), typeof(ReservationReleased), typeof(VmAllocated), typeof(VmDeallocated), typeof(HostMaintenanceChanged), typeof(HostFenced),
         typeof(HostSuspected), typeof(HostRecovered), typeof(ReplicaOutcomeCounted),
+        typeof(SpeculationDecided),
     ];
 }

@@ -15,6 +15,12 @@ public static class EventStreams
     /// <summary>Aggregate alias of a host's health.</summary>
     public const string HealthType = "health";
 
+    /// <summary>Aggregate alias of the cluster's speculation.</summary>
+    public const string SpeculationType = "speculation";
+
+    /// <summary>The event stream of the cluster's speculation; written by placement.</summary>
+    public const string Speculation = "speculation-cluster";
+
     /// <summary>What begins the name of every operation's event stream.</summary>
     public const string OperationPrefix = "specop-";
 

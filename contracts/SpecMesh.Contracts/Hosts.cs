@@ -84,4 +84,10 @@ public enum FaultKind
 /// <param name="Fault">What breaks.</param>
 /// <param name="AfterBytes">For <see cref="FaultKind.FailTransfer"/>: bytes received before the stream breaks.</param>
 /// <param name="BytesPerSecond">For <see cref="FaultKind.ThrottleTransfer"/>: the rate.</param>
-public sealed record InjectFault(string HostId, FaultKind Fault, long AfterBytes = 0, long BytesPerSecond = 0);
+/// <param name="Until">When the fault ends by itself, by the host's clock, so that it outlives neither its injector nor a wait in the queue; absent: when another command ends it.</param>
+public sealed record InjectFault(
+    string HostId,
+    FaultKind Fault,
+    long AfterBytes = 0,
+    long BytesPerSecond = 0,
+    [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] DateTimeOffset? Until = null);

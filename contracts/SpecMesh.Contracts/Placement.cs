@@ -26,7 +26,17 @@ public sealed record SelectTargets(
     [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] ReplicationWish? Replication = null);
 
 /// <summary>Event: these hosts are reserved for the operation.</summary>
-public sealed record TargetsReserved(Guid OperationId, int Request, IReadOnlyList<string> HostIds, Reason Reason);
+/// <param name="OperationId">The operation.</param>
+/// <param name="Request">Number of the request.</param>
+/// <param name="HostIds">The hosts, in the order of their ids.</param>
+/// <param name="Reason">Why these, and so many.</param>
+/// <param name="Verdicts">What each policy said about the number; absent where none had a say.</param>
+public sealed record TargetsReserved(
+    Guid OperationId,
+    int Request,
+    IReadOnlyList<string> HostIds,
+    Reason Reason,
+    [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] IReadOnlyList<Reason>? Verdicts = null);
 
 /// <summary>Event: no fitting hosts; nothing is reserved by this request.</summary>
 public sealed record TargetsRefused(Guid OperationId, int Request, Reason Reason);
@@ -59,6 +69,27 @@ public sealed record VmDeallocated(string HostId, string VmId);
 
 /// <summary>Event in <c>host-{HostId}</c>: maintenance began or ended.</summary>
 public sealed record HostMaintenanceChanged(string HostId, bool InMaintenance, string? RequestedBy);
+
+/// <summary>Event in <c>speculation-cluster</c>: so many replicas were granted to an operation. Recorded where a policy chose the number, or the cluster has a budget.</summary>
+/// <param name="OperationId">The operation.</param>
+/// <param name="Request">Number of its request for hosts.</param>
+/// <param name="WantedReplicas">Replicas that were wanted and had a host, before the budget was asked.</param>
+/// <param name="Replicas">Replicas that were granted, one that probes a host included.</param>
+/// <param name="Kind">Operations of the same kind are compared, so that their number does not swing; null: not compared.</param>
+/// <param name="BudgetReplicas">What is left in the cluster's budget for speculative replicas, below 0 for a debt; null: no budget.</param>
+/// <param name="ProbedHostId">An avoided host that one of the replicas tries again; null: none.</param>
+/// <param name="Verdicts">What each policy said.</param>
+/// <param name="At">When it was decided, by placement's clock.</param>
+public sealed record SpeculationDecided(
+    Guid OperationId,
+    int Request,
+    int WantedReplicas,
+    int Replicas,
+    string? Kind,
+    double? BudgetReplicas,
+    string? ProbedHostId,
+    IReadOnlyList<Reason> Verdicts,
+    DateTimeOffset At);
 
 /// <summary>Timer: look whether the operation still needs its reservation on the host; release it if not.</summary>
 public sealed record ReservationDeadline(string HostId, Guid OperationId);

@@ -167,11 +167,13 @@ public sealed record PlannedReplica(int Replica, string HostId);
 /// <param name="Replicas">The replicas that start now.</param>
 /// <param name="Reason">Why these.</param>
 /// <param name="WaitingHostIds">Hosts that are reserved for replicas that start later, in their order; absent: none.</param>
+/// <param name="Verdicts">What each policy said about the number; absent where none had a say.</param>
 public sealed record ReplicasPlanned(
     Guid OperationId,
     IReadOnlyList<PlannedReplica> Replicas,
     Reason Reason,
-    [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] IReadOnlyList<string>? WaitingHostIds = null);
+    [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] IReadOnlyList<string>? WaitingHostIds = null,
+    [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] IReadOnlyList<Reason>? Verdicts = null);
 
 /// <summary>Event: the operation has its outcome. What the losers hold is still being cleaned up.</summary>
 /// <param name="OperationId">The operation.</param>

@@ -20,6 +20,7 @@ namespace SpecMesh.Contracts;
 /// <param name="DowntimeMs">Milliseconds that the guest stood still; null until the source has let go.</param>
 /// <param name="BytesSent">Bytes of all migration streams.</param>
 /// <param name="Replicas">All replicas.</param>
+/// <param name="Verdicts">Why replicas were planned, each time, and what each policy said about their number; absent in a list of operations.</param>
 public sealed record OperationView(
     Guid OperationId,
     OperationKind? Kind,
@@ -37,7 +38,8 @@ public sealed record OperationView(
     DateTimeOffset? DeadlineAt,
     double? DowntimeMs,
     long BytesSent,
-    IReadOnlyList<ReplicaView> Replicas);
+    IReadOnlyList<ReplicaView> Replicas,
+    [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] IReadOnlyList<Reason>? Verdicts = null);
 
 /// <summary>One replica as HTTP shows it.</summary>
 /// <param name="Replica">Its number.</param>

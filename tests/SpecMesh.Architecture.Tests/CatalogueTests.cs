@@ -9,7 +9,7 @@ namespace SpecMesh.Architecture.Tests;
 public sealed partial class CatalogueTests
 {
     private static readonly string[] Parties =
-        ["caller", "gateway", "placement", "replication-policy", "failure-monitor", "workloads", "host-agent", "`specop-{id}`", "`vm-{id}`", "`host-{id}`", "`health-{id}`", "`workflow-{id}`"];
+        ["caller", "gateway", "placement", "replication-policy", "failure-monitor", "workloads", "host-agent", "`specop-{id}`", "`vm-{id}`", "`host-{id}`", "`health-{id}`", "`speculation-cluster`", "`workflow-{id}`"];
 
     /// <summary>Every list of the catalogue in code with the role that it stands for: <c>StoredEvents</c> is "stored event".</summary>
     public static IReadOnlyList<(string Role, Type Message)> Roles { get; } =

@@ -78,7 +78,7 @@ public abstract partial class EventStoreCompliance : IAsyncLifetime
     protected async Task<List<OutboxMessage>> DispatchWholeAsync(string service = Service, int limit = 100)
     {
         List<OutboxMessage> published = [];
-        int count = await Store.DispatchAsync(
+        Dispatched done = await Store.DispatchAsync(
             service,
             limit,
             (messages, _) =>
@@ -87,7 +87,8 @@ public abstract partial class EventStoreCompliance : IAsyncLifetime
                 return Task.CompletedTask;
             },
             Token);
-        Assert.Equal(published.Count, count);
+        Assert.Equal(published.Count, done.Count);
+        Assert.Equal(await Store.NextDueAsync(service, Token), done.NextDue);
         return published;
     }
 

@@ -45,6 +45,24 @@ public sealed class SqliteEventStoreTests : EventStoreCompliance
     }
 
     [Fact]
+    public async Task a_file_of_before_gets_what_taking_back_needs_and_keeps_its_messages()
+    {
+        await Store.CommitAsync(Send(Message(1, Clock.GetUtcNow().AddSeconds(10))), Token);
+        await using (SqliteConnection older = new($"Data Source={File};Pooling=False"))
+        {
+            older.Open();
+            Execute(older, "drop index ix_outbox_service_about; alter table outbox drop column about");
+        }
+
+        await using IEventStore upgraded = await OpenAsync();
+        await upgraded.CommitAsync(Send(Message(2, Clock.GetUtcNow().AddSeconds(10)) with { About = "x" }), Token);
+        await upgraded.CommitAsync(Send() with { TakenBack = ["x"] }, Token);
+
+        Clock.Advance(TimeSpan.FromSeconds(11));
+        Assert.Equal([1], await DispatchAsync());
+    }
+
+    [Fact]
     public async Task commits_that_share_a_transaction_succeed_and_fail_each_for_itself()
     {
         await Store.CommitAsync(Append("taken", 0, new Counted(0)), Token);

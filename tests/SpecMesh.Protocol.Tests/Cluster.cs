@@ -45,7 +45,7 @@ internal sealed class Cluster
         Limits = SourceLimits.Default with { StopRule = new StopRule(StopRule.Default.PauseBudget, 3 + shape.NextInt(5)) };
         Client = new Life(Scheduler);
         Changes = new ChangeNews(Scheduler);
-        Store = new SimulatedStore { Committed = Committed, IgnoresVersions = Mutator.StoreIgnoresVersions };
+        Store = new SimulatedStore { Committed = Committed, IgnoresVersions = Mutator.StoreIgnoresVersions, TakesBackEarly = Mutator.StoreTakesBackEarly };
         Broker = new Broker(this);
         Hosts = [.. Enumerable.Range(1, hosts).Select(i => new SimulatedHost(this, NewNode($"h{i}"), $"h{i}", $"rack-{i % 3}", MemoryBytes * (2 + shape.NextInt(3))))];
         Services =

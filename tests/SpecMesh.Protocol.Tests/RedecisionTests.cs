@@ -2,6 +2,7 @@ using System.Text.Json;
 using SpecMesh.Contracts;
 using SpecMesh.EventStore;
 using SpecMesh.Protocol.Tests.Running;
+using SpecMesh.Speculation.Placement;
 using SpecMesh.Speculation.SpecOps;
 
 namespace SpecMesh.Protocol.Tests;
@@ -27,6 +28,28 @@ public sealed class RedecisionTests
 
         Assert.True(events > 1000, $"Only {events} events were decided again.");
     }
+
+    [Fact]
+    public void every_number_of_replicas_of_a_schedule_is_decided_again_from_its_record()
+    {
+        int events = 0;
+        for (ulong seed = 1; seed <= 300; seed++)
+        {
+            Cluster cluster = Schedule.Run(new Plan(seed));
+            SpeculationState state = SpeculationState.None;
+            foreach (StoredEvent stored in cluster.Store.Read(EventStreams.Speculation, 0, int.MaxValue))
+            {
+                SpeculationQuestion question = cluster.Store.Headers[stored.Sequence]().Deserialize<SpeculationQuestion>(ContractJson.Options)!;
+                Assert.Equal(Json(stored.Data), Json(SpeculationDecider.Decide(state, question).Recorded));
+                state = SpeculationState.Evolve(state, stored.Data);
+                events++;
+            }
+        }
+
+        Assert.True(events > 300, $"Only {events} events were decided again.");
+    }
+
+    private static string Json(object @event) => JsonSerializer.Serialize(@event, @event.GetType(), ContractJson.Options);
 
     private static RecordedEvent Recorded(Cluster cluster, StoredEvent stored) => new(
         stored.Data, cluster.Store.Headers.TryGetValue(stored.Sequence, out Func<JsonElement>? headers) ? headers().Deserialize<DecidedFrom>(ContractJson.Options) : null);

@@ -108,6 +108,14 @@ internal sealed class RunningService : IAsyncDisposable
         }
     }
 
+    /// <summary>When the service's next deadline falls due, once what is due now has left; null when none is left.</summary>
+    public async Task<DateTimeOffset?> NextDeadlineAsync(string service)
+    {
+        // One dispatch waits for the other here, so that the service's own has ended when this one has.
+        await Store.DispatchAsync(service, 100, (_, _) => Task.CompletedTask, CancellationToken.None);
+        return await Store.NextDueAsync(service, CancellationToken.None);
+    }
+
     public async ValueTask DisposeAsync()
     {
         await app.StopAsync();

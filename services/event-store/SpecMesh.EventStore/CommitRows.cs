@@ -12,7 +12,7 @@ internal sealed record StreamRows(string StreamId, string StreamType, long Expec
 }
 
 /// <summary>One message as both stores write it.</summary>
-internal sealed record OutboxRow(Guid MessageId, string Alias, string Body, string? Destination, DateTimeOffset? DueAt, string? TraceParent);
+internal sealed record OutboxRow(Guid MessageId, string Alias, string Body, string? Destination, DateTimeOffset? DueAt, string? TraceParent, string? About);
 
 /// <summary>
 /// A commit in the form of table rows. Everything that can be refused or fail to serialise does so here, before a transaction is open and before a sequence number is drawn.
@@ -23,7 +23,8 @@ internal sealed record CommitRows(
     IReadOnlyList<OutboxRow> Outbox,
     CheckpointMove? Checkpoint,
     DateTimeOffset Timestamp,
-    IReadOnlyList<StreamVersion> Reads)
+    IReadOnlyList<StreamVersion> Reads,
+    IReadOnlyList<string> TakenBack)
 {
     /// <summary>Event stream that Marten fills burnt sequence numbers with; nobody may append to it.</summary>
     public const string TombstoneStream = "mt_tombstone";
@@ -31,13 +32,16 @@ internal sealed record CommitRows(
     /// <summary>Alias of the events in <see cref="TombstoneStream"/>.</summary>
     public const string TombstoneAlias = "tombstone";
 
-    public bool IsEmpty => Streams.Count == 0 && Outbox.Count == 0 && Checkpoint is null && Reads.Count == 0;
+    public bool IsEmpty => Streams.Count == 0 && Outbox.Count == 0 && Checkpoint is null && Reads.Count == 0 && TakenBack.Count == 0;
 
     /// <summary>The version at which the first append finds each event stream.</summary>
     public IEnumerable<StreamVersion> Expected => Streams.DistinctBy(stream => stream.StreamId).Select(stream => new StreamVersion(stream.StreamId, stream.ExpectedVersion));
 
     /// <summary>True when other readers have something new to see; a moved checkpoint alone interests nobody else.</summary>
     public bool WakesReaders => Streams.Count > 0 || Outbox.Count > 0;
+
+    /// <summary>True when there is something to publish, now or later.</summary>
+    public bool WakesDispatchers => Outbox.Count > 0;
 
     /// <exception cref="ArgumentException">The commit can never succeed.</exception>
     public static CommitRows From(Commit commit, EventTypes types, TimeProvider clock)
@@ -65,7 +69,8 @@ internal sealed record CommitRows(
             [.. commit.Messages.Select(message => RowOf(message, types))],
             commit.Checkpoint,
             now,
-            commit.Reads ?? []);
+            commit.Reads ?? [],
+            commit.TakenBack ?? []);
     }
 
     private static StreamRows RowsOf(StreamAppend append, Commit commit, EventTypes types, DateTimeOffset now)
@@ -108,7 +113,14 @@ internal sealed record CommitRows(
     private static OutboxRow RowOf(OutgoingMessage outgoing, EventTypes types)
     {
         string alias = types.AliasOf(outgoing.Message.GetType());
-        return new OutboxRow(outgoing.MessageId, alias, Body(outgoing.Message, alias, types), outgoing.Destination, outgoing.DueAt is { } due ? StoredTime.NotBefore(due) : null, outgoing.TraceParent ?? UnitOfWork.CurrentTrace);
+        return new OutboxRow(
+            outgoing.MessageId,
+            alias,
+            Body(outgoing.Message, alias, types),
+            outgoing.Destination,
+            outgoing.DueAt is { } due ? StoredTime.NotBefore(due) : null,
+            outgoing.TraceParent ?? UnitOfWork.CurrentTrace,
+            outgoing.DueAt is null ? null : outgoing.About);
     }
 
     private static string Body(object record, string alias, EventTypes types)

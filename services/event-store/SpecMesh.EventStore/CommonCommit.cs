@@ -72,7 +72,8 @@ public sealed class CommonCommit
             checkpoint,
             first.CorrelationId,
             first.CausationId,
-            unread);
+            unread,
+            [.. works.SelectMany(work => work.TakenBack)]);
         try
         {
             await first.Store.CommitAsync(commit, cancellationToken);

@@ -29,8 +29,8 @@ public interface IEventStore : IAsyncDisposable
     /// Takes messages of <paramref name="service"/> that are due, hands them to <paramref name="publish"/> in the order in which they were committed, and removes them when it returns.
     /// If it throws, or the process dies, they stay and are handed out again with the same message ids.
     /// </summary>
-    /// <returns>How many were published; 0 when nothing is due.</returns>
-    Task<int> DispatchAsync(string service, int limit, Func<IReadOnlyList<OutboxMessage>, CancellationToken, Task> publish, CancellationToken cancellationToken);
+    /// <returns>How many were published (0 when nothing is due), and what <see cref="NextDueAsync"/> would say after it.</returns>
+    Task<Dispatched> DispatchAsync(string service, int limit, Func<IReadOnlyList<OutboxMessage>, CancellationToken, Task> publish, CancellationToken cancellationToken);
 
     /// <summary>When the next message of <paramref name="service"/> falls due; null when there is none. In the past when one is due already.</summary>
     Task<DateTimeOffset?> NextDueAsync(string service, CancellationToken cancellationToken);
@@ -43,7 +43,15 @@ public interface IEventStore : IAsyncDisposable
     /// Listens from the moment of the call: whoever calls it, then reads, and awaits it only when the read found nothing, misses no commit in between.
     /// </summary>
     Task WaitForChangeAsync(TimeSpan atMost, CancellationToken cancellationToken);
+
+    /// <summary><see cref="WaitForChangeAsync"/> for dispatchers: of this process's commits, those that leave nothing to publish do not end it.</summary>
+    Task WaitForMessagesAsync(TimeSpan atMost, CancellationToken cancellationToken);
 }
+
+/// <summary>What one dispatch has done.</summary>
+/// <param name="Count">Messages that were published.</param>
+/// <param name="NextDue">When the service's next message falls due; null when there is none, in the past when one is due already.</param>
+public readonly record struct Dispatched(int Count, DateTimeOffset? NextDue);
 
 /// <summary>Part of the sequence of all events.</summary>
 /// <param name="Events">Events in order.</param>
@@ -73,7 +81,8 @@ public sealed record StreamAppend(
 /// <param name="Destination">Queue that receives it; null: published to whoever listens.</param>
 /// <param name="DueAt">When it leaves; null: at once.</param>
 /// <param name="TraceParent">W3C trace context of the decision that caused it; null: that of whoever commits.</param>
-public sealed record OutgoingMessage(Guid MessageId, object Message, string? Destination, DateTimeOffset? DueAt, string? TraceParent = null);
+/// <param name="About">What a deadline is about: by it a later commit takes the deadline back (<see cref="Commit.TakenBack"/>). Null: it always leaves, as what has no due time does.</param>
+public sealed record OutgoingMessage(Guid MessageId, object Message, string? Destination, DateTimeOffset? DueAt, string? TraceParent = null, string? About = null);
 
 /// <summary>A message as the dispatcher gets it.</summary>
 /// <param name="MessageId">Id for the bus; consumers deduplicate by it.</param>
@@ -103,6 +112,10 @@ public sealed record CheckpointMove(string Subscription, long ExpectedSequence, 
 /// <param name="CorrelationId">For Marten's column of that name.</param>
 /// <param name="CausationId">For Marten's column of that name.</param>
 /// <param name="Reads">Event streams that the decision was taken from without appending to them, and that must still be at these versions; null for none.</param>
+/// <param name="TakenBack">
+/// What the service needs no deadline about any more: those that earlier commits have left are removed, except such as are being published at this moment, which still arrive.
+/// Deadlines among <paramref name="Messages"/> stay. Null for none.
+/// </param>
 public sealed record Commit(
     string Service,
     IReadOnlyList<StreamAppend> Appends,
@@ -110,7 +123,8 @@ public sealed record Commit(
     CheckpointMove? Checkpoint = null,
     string? CorrelationId = null,
     string? CausationId = null,
-    IReadOnlyList<StreamVersion>? Reads = null);
+    IReadOnlyList<StreamVersion>? Reads = null,
+    IReadOnlyList<string>? TakenBack = null);
 
 /// <summary>An event stream (or a checkpoint) was not where the writer expected it.</summary>
 public sealed class ConcurrencyException : Exception

@@ -21,7 +21,8 @@ public sealed class UnitOfWork(IEventStore store, EventTypes types, string servi
 
     private readonly Dictionary<string, LoadedStream> loads = new(StringComparer.Ordinal);
     private readonly List<StreamAppend> appends = [];
-    private readonly List<(object Message, string? Destination, DateTimeOffset? DueAt, string? TraceParent)> messages = [];
+    private readonly List<(object Message, string? Destination, DateTimeOffset? DueAt, string? TraceParent, string? About)> messages = [];
+    private readonly List<string> takenBack = [];
 
     /// <summary>What caused the work, for the store's correlation and causation columns, and for message ids when nothing is appended.</summary>
     public string? CausationId { get; set; }
@@ -30,7 +31,7 @@ public sealed class UnitOfWork(IEventStore store, EventTypes types, string servi
     public string? CorrelationId { get; set; }
 
     /// <summary>True when nothing would be committed.</summary>
-    public bool IsEmpty => appends.Count == 0 && messages.Count == 0;
+    public bool IsEmpty => appends.Count == 0 && messages.Count == 0 && takenBack.Count == 0;
 
     /// <summary>The messages that leave after the commit.</summary>
     public IEnumerable<object> Messages => messages.Select(message => message.Message);
@@ -48,6 +49,8 @@ public sealed class UnitOfWork(IEventStore store, EventTypes types, string servi
     internal CommonCommit? Company { get; set; }
 
     internal IReadOnlyDictionary<string, LoadedStream> Loads => loads;
+
+    internal IReadOnlyList<string> TakenBack => takenBack;
 
     internal IEnumerable<StreamAppend> Appends => appends.Select(append => append with { CorrelationId = CorrelationId, CausationId = CausationId });
 
@@ -106,7 +109,16 @@ public sealed class UnitOfWork(IEventStore store, EventTypes types, string servi
     }
 
     /// <summary>A message that leaves after the commit: at once or when due, to a queue or to whoever listens.</summary>
-    public void Send(object message, string? destination = null, DateTimeOffset? dueAt = null) => messages.Add((message, destination, dueAt, CurrentTrace));
+    /// <param name="message">The record.</param>
+    /// <param name="destination">Queue that receives it; null: whoever listens.</param>
+    /// <param name="dueAt">When it leaves; null: at once.</param>
+    /// <param name="about">What a deadline is about, for <see cref="TakeBack"/>; null: it always leaves.</param>
+    public void Send(object message, string? destination = null, DateTimeOffset? dueAt = null, string? about = null) => messages.Add((message, destination, dueAt, CurrentTrace, about));
+
+    /// <summary>
+    /// Removes the service's deadlines about this that earlier commits have left. Only what would find nothing to do may be taken back, because one that is being published now still arrives.
+    /// </summary>
+    public void TakeBack(string about) => takenBack.Add(about);
 
     /// <summary>Commits everything, and a subscription's progress with it. Work that leaves nothing behind is checked as well: it may have been decided on a fold that is behind.</summary>
     /// <exception cref="ConcurrencyException">Something moved meanwhile: nothing was done.</exception>
@@ -118,7 +130,7 @@ public sealed class UnitOfWork(IEventStore store, EventTypes types, string servi
         string origin = appends.Count > 0
             ? $"{appends[0].StreamId}@{appends[0].ExpectedVersion + appends[0].Events.Count}"
             : $"{service}:{checkpoint?.Subscription}@{checkpoint?.Sequence}:{CausationId ?? Guid.NewGuid().ToString("N")}";
-        return messages.Select((m, ordinal) => new OutgoingMessage(MessageIdOf(origin, ordinal), m.Message, m.Destination, m.DueAt, m.TraceParent));
+        return messages.Select((m, ordinal) => new OutgoingMessage(MessageIdOf(origin, ordinal), m.Message, m.Destination, m.DueAt, m.TraceParent, m.About));
     }
 
     /// <summary>The latest fold that is known without reading, and whether it can be taken as it is.</summary>

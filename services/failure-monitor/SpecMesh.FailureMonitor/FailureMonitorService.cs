@@ -16,6 +16,7 @@ public static class FailureMonitorService
         mesh.Services.AddSingleton<IValidateOptions<FailureMonitorOptions>, FailureMonitorOptionsValidator>();
         mesh.Services.AddSingleton<HostWatch>();
         mesh.Services.AddHostedService<SilenceSweep>();
+        mesh.Services.AddHostedService<FaultInjector>();
         mesh.View("failure-monitor-hosts", (services, stored) => services.GetRequiredService<HostWatch>().Apply(stored));
         return mesh.Endpoint(Queue, endpoint => endpoint
             .Handle<HostHeartbeat>(HeardHost.HandleAsync)

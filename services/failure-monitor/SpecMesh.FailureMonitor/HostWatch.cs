@@ -67,6 +67,15 @@ internal sealed class HostWatch(TimeProvider time)
         }
     }
 
+    /// <summary>Every host that is known and not suspected, in the order of their ids.</summary>
+    public IReadOnlyList<string> Trusted()
+    {
+        lock (gate)
+        {
+            return [.. hosts.Where(host => host.Value.Health.Suspicion is null).Select(host => host.Key).Order(StringComparer.Ordinal)];
+        }
+    }
+
     private SilenceObserved Silence(string hostId, WatchedHost host) =>
         new(hostId, time.GetElapsedTime(host.HeardAt ?? host.WatchedSince), HeardSinceStart: host.HeardAt is not null);
 

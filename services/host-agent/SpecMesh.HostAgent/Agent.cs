@@ -37,6 +37,7 @@ public sealed class Agent : IAsyncDisposable
         Logger = logger;
         this.bus = bus;
         this.faultPoints = faultPoints;
+        Faults = new Faults(time);
         Reports = new Reports(bus, time, logger);
         Journal = new Journal(options.StateDirectory);
         Reconciler = new Reconciler(this);
@@ -69,7 +70,7 @@ public sealed class Agent : IAsyncDisposable
 
     internal MigrationListener Listener { get; }
 
-    internal Faults Faults { get; } = new();
+    internal Faults Faults { get; }
 
     /// <summary>The guests on this host: owned ones, shells, and those that wait for a word of the event stream.</summary>
     public IReadOnlyList<HostedGuest> Guests =>

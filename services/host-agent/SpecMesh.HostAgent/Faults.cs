@@ -7,12 +7,13 @@ namespace SpecMesh.HostAgent;
 public sealed class InjectedFaultException(string message) : Exception(message);
 
 /// <summary>The faults that this host is told to have. One broken transfer per command; throttling and failing starts last until they are ended.</summary>
-public sealed class Faults
+public sealed class Faults(TimeProvider time)
 {
     private readonly Lock gate = new();
     private FaultKind kind = FaultKind.None;
     private long afterBytes;
     private long bytesPerSecond;
+    private DateTimeOffset? until;
 
     /// <summary>Replaces the fault.</summary>
     public void Set(InjectFault command)
@@ -22,6 +23,7 @@ public sealed class Faults
             kind = command.Fault;
             afterBytes = command.AfterBytes;
             bytesPerSecond = command.BytesPerSecond;
+            until = command.Until;
         }
     }
 
@@ -30,6 +32,7 @@ public sealed class Faults
     {
         lock (gate)
         {
+            EndWhatIsOver();
             ReceiverFaults faults = kind switch
             {
                 FaultKind.FailTransfer => new ReceiverFaults(0, Math.Max(1, afterBytes)),
@@ -50,10 +53,19 @@ public sealed class Faults
     {
         lock (gate)
         {
+            EndWhatIsOver();
             if (kind == FaultKind.FailStart)
             {
                 throw new InjectedFaultException("A fault injector makes this host refuse shells.");
             }
+        }
+    }
+
+    private void EndWhatIsOver()
+    {
+        if (until <= time.GetUtcNow())
+        {
+            (kind, until) = (FaultKind.None, null);
         }
     }
 }

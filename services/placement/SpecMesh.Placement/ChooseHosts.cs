@@ -1,3 +1,4 @@
+using Microsoft.Extensions.Options;
 using SpecMesh.Contracts;
 using SpecMesh.Hosting;
 using SpecMesh.Speculation;
@@ -11,8 +12,14 @@ internal static class ChooseHosts
     public static async Task HandleAsync(SelectTargets command, HandlerContext context, CancellationToken cancellationToken)
     {
         context.Work.CorrelationId = command.OperationId.ToString();
+        SpeculationPolicy policy = context.Services.GetRequiredService<IOptions<PlacementOptions>>().Value.ToPolicy();
         Fleet fleet = await context.LoadFleetAsync(cancellationToken);
-        PlacementDecision decision = PlacementDecider.Decide(fleet, command, context.Now);
+        if (SpeculationDecider.Concerns(command, policy))
+        {
+            fleet = fleet with { Speculation = await context.LoadSpeculationAsync(cancellationToken) };
+        }
+
+        PlacementDecision decision = PlacementDecider.Decide(fleet, command, context.Now, policy);
         context.Do(decision, command);
         ILogger logger = context.Services.GetRequiredService<ILogger<HostsView>>();
         context.AfterCommit(() => Tell(logger, decision));
@@ -20,6 +27,16 @@ internal static class ChooseHosts
 
     private static void Tell(ILogger logger, PlacementDecision decision)
     {
+        if (decision.Speculation?.Decided is { } speculation && speculation.Replicas < speculation.WantedReplicas)
+        {
+            Log.BudgetCut(logger, speculation.OperationId, speculation.WantedReplicas, speculation.Replicas, speculation.BudgetReplicas);
+        }
+
+        if (decision.Speculation?.Decided is { ProbedHostId: { } hostId } probe)
+        {
+            Log.HostProbed(logger, hostId, probe.OperationId);
+        }
+
         foreach (Effect effect in decision.Effects)
         {
             switch (effect.Message)

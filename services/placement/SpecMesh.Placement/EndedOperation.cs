@@ -16,7 +16,9 @@ internal static class EndedOperation
     private static async Task EndAsync(Guid operationId, object message, HandlerContext context, CancellationToken cancellationToken)
     {
         OperationFacts operation = await context.LoadOperationAsync(operationId, cancellationToken);
-        string? owner = operation.VmId is null ? null : (await context.LoadMachineAsync(operation.VmId, cancellationToken)).OwnerHostId;
+
+        // Before the settlement only the winner's host is concerned, whoever owns the machine.
+        string? owner = operation.VmId is null || operation.Standing != OperationStanding.Settled ? null : (await context.LoadMachineAsync(operation.VmId, cancellationToken)).OwnerHostId;
         Fleet fleet = await context.LoadHostsAsync(Concerned(operation, context), cancellationToken);
         context.Do(ReservationDecider.DecideEnd(fleet, operation, owner), message);
     }

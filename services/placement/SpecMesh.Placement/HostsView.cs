@@ -13,7 +13,7 @@ namespace SpecMesh.Placement;
 internal sealed record HeardBeat(HostHeartbeat Message, long HeardAt);
 
 /// <summary>
-/// Every host in memory: the folds of <c>host-{id}</c> and <c>health-{id}</c>, and the last beats. It says which hosts there are and from where their event streams
+/// Every host in memory: the folds of <c>host-{id}</c>, <c>health-{id}</c> and <c>speculation-cluster</c>, and the last beats. It says which hosts there are and from where their event streams
 /// are to be read on; a decision is only taken on what was read since.
 /// </summary>
 internal sealed class HostsView(TimeProvider time) : IDisposable
@@ -26,6 +26,7 @@ internal sealed class HostsView(TimeProvider time) : IDisposable
     private readonly Dictionary<string, GuestSightings> sightings = new(StringComparer.Ordinal);
     private ImmutableSortedDictionary<string, Loaded<HostState>> hosts = ImmutableSortedDictionary.Create<string, Loaded<HostState>>(StringComparer.Ordinal);
     private ImmutableDictionary<string, Loaded<HealthState>> health = ImmutableDictionary.Create<string, Loaded<HealthState>>(StringComparer.Ordinal);
+    private Loaded<SpeculationState> speculation = new(SpeculationState.None, 0);
     private volatile bool built;
 
     /// <summary>The folds so far, by host.</summary>
@@ -66,6 +67,18 @@ internal sealed class HostsView(TimeProvider time) : IDisposable
         }
     }
 
+    /// <summary>The fold of <c>speculation-cluster</c> so far.</summary>
+    public Loaded<SpeculationState> Speculation
+    {
+        get
+        {
+            lock (gate)
+            {
+                return speculation;
+            }
+        }
+    }
+
     /// <summary>Takes in one stored event. The same event twice changes nothing.</summary>
     public void Apply(StoredEvent stored)
     {
@@ -82,6 +95,10 @@ internal sealed class HostsView(TimeProvider time) : IDisposable
                 string hostId = stored.StreamId[EventStreams.HealthPrefix.Length..];
                 Loaded<HealthState> before = health.GetValueOrDefault(hostId) ?? new Loaded<HealthState>(HealthState.Unknown(hostId), 0);
                 health = health.SetItem(hostId, Next(before, stored, HealthState.Evolve));
+            }
+            else if (stored.StreamId == EventStreams.Speculation)
+            {
+                speculation = Next(speculation, stored, SpeculationState.Evolve);
             }
             else if (stored.StreamId.StartsWith(EventStreams.VmPrefix, StringComparison.Ordinal))
             {

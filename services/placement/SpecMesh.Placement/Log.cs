@@ -37,4 +37,10 @@ internal static partial class Log
 
     [LoggerMessage(3010, LogLevel.Debug, "The change of host {HostId} lost a race; it is decided again")]
     public static partial void HostChangeRepeated(ILogger logger, string hostId);
+
+    [LoggerMessage(3011, LogLevel.Warning, "Operation {OperationId} wanted {Wanted} replicas and gets {Granted}: the cluster's budget for speculative replicas is down to {BudgetReplicas}")]
+    public static partial void BudgetCut(ILogger logger, Guid operationId, int wanted, int granted, double? budgetReplicas);
+
+    [LoggerMessage(3012, LogLevel.Information, "Host {HostId}, which was avoided for its failures, is tried again by one replica more of operation {OperationId}")]
+    public static partial void HostProbed(ILogger logger, string hostId, Guid operationId);
 }

@@ -1,3 +1,4 @@
+using Microsoft.Extensions.Options;
 using SpecMesh.Contracts;
 using SpecMesh.Hosting;
 
@@ -11,6 +12,8 @@ public static class PlacementService
 
     public static MeshBuilder AddPlacement(this MeshBuilder mesh)
     {
+        mesh.Services.AddOptions<PlacementOptions>().BindConfiguration(PlacementOptions.Section).ValidateOnStart();
+        mesh.Services.AddSingleton<IValidateOptions<PlacementOptions>, PlacementOptionsValidator>();
         mesh.Services.AddSingleton<HostsView>();
         mesh.View("placement-hosts", (services, stored) => services.GetRequiredService<HostsView>().Apply(stored));
         mesh.FaultPoint<TargetsReserved>(FaultPoints.Reserving, FaultPoints.Reserved, reserved => reserved.OperationId);

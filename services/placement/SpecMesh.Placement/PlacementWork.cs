@@ -49,6 +49,14 @@ internal static class PlacementWork
         return (await context.Work.LoadAsync(EventStreams.OfHost(hostId), earlier, HostState.Evolve, cancellationToken)).State;
     }
 
+    /// <summary>What earlier operations leave behind for the number of replicas. From here on the message has its turn.</summary>
+    public static async Task<SpeculationState> LoadSpeculationAsync(this HandlerContext context, CancellationToken cancellationToken)
+    {
+        await context.TakeTurnAsync(cancellationToken);
+        HostsView view = await context.ViewAsync(cancellationToken);
+        return (await context.Work.LoadAsync(EventStreams.Speculation, view.Speculation, SpeculationState.Evolve, cancellationToken)).State;
+    }
+
     /// <summary>What is recorded of an operation. Its event stream belongs to replication-policy and is only read here.</summary>
     public static async Task<OperationFacts> LoadOperationAsync(this HandlerContext context, Guid operationId, CancellationToken cancellationToken)
     {
@@ -69,6 +77,15 @@ internal static class PlacementWork
         foreach ((string hostId, IReadOnlyList<object> events) in decision.EventsByHost)
         {
             context.Work.Append(EventStreams.OfHost(hostId), EventStreams.HostType, events, () => decidedFrom);
+            foreach (ReservationReleased released in events.OfType<ReservationReleased>())
+            {
+                context.Work.TakeBack(LeaseOf(released.HostId, released.OperationId));
+            }
+        }
+
+        if (decision.Speculation is { } speculation)
+        {
+            context.Work.Append(EventStreams.Speculation, EventStreams.SpeculationType, [speculation.Decided], () => speculation.Question);
         }
 
         context.Send(decision.Effects);
@@ -92,7 +109,11 @@ internal static class PlacementWork
     {
         foreach (Effect effect in effects)
         {
-            context.Work.Send(effect.Message, effect.HostId is null ? null : HostQueue.Of(effect.HostId), effect.DueAt);
+            string? about = effect.Message is ReservationDeadline lease ? LeaseOf(lease.HostId, lease.OperationId) : null;
+            context.Work.Send(effect.Message, effect.HostId is null ? null : HostQueue.Of(effect.HostId), effect.DueAt, about);
         }
     }
+
+    /// <summary>What the deadline of a reservation is about. Of this one host: another one may hold a reservation for the operation that whoever releases this one knows nothing of.</summary>
+    private static string LeaseOf(string hostId, Guid operationId) => $"{EventStreams.OfHost(hostId)}/{EventStreams.OfOperation(operationId)}";
 }

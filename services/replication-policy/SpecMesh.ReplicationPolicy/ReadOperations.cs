@@ -46,7 +46,7 @@ public static class ReadOperations
         List<OperationView> views = [];
         foreach (Guid id in directory.Latest(count))
         {
-            views.Add(Views.Of(await operations.ReadAsync(id, cancellationToken)));
+            views.Add(Views.Of(await operations.ReadAsync(id, cancellationToken)) with { Verdicts = null });
         }
 
         return Results.Json(views, ContractJson.Options);

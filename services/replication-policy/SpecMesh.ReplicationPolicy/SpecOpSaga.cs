@@ -3,6 +3,7 @@ using SpecMesh.EventStore;
 using SpecMesh.Hosting;
 using SpecMesh.Speculation;
 using SpecMesh.Speculation.Health;
+using SpecMesh.Speculation.Placement;
 using SpecMesh.Speculation.SpecOps;
 
 namespace SpecMesh.ReplicationPolicy;
@@ -46,9 +47,16 @@ public static class SpecOpSaga
         SpecOpDecision decision = SpecOpDecider.Decide(state, message, facts, context.Now);
         context.Work.Append(EventStreams.OfOperation(state.OperationId), EventStreams.OperationType, decision.Events, () => DecidedFrom.Of(message, facts, context.Now));
         context.Work.Append(EventStreams.OfVm(facts.Ownership.VmId), EventStreams.VmType, decision.OwnershipEvents);
+        string about = EventStreams.OfOperation(state.OperationId);
         foreach (Effect effect in decision.Effects)
         {
-            context.Work.Send(effect.Message, effect.HostId is null ? null : HostQueue.Of(effect.HostId), effect.DueAt);
+            context.Work.Send(effect.Message, effect.HostId is null ? null : HostQueue.Of(effect.HostId), effect.DueAt, about);
+        }
+
+        if (decision.Events.Any(@event => @event is SpecOpSettled))
+        {
+            // A settled operation stays as it is, whatever falls due.
+            context.Work.TakeBack(about);
         }
 
         context.AfterCommit(() =>
@@ -76,7 +84,25 @@ public static class SpecOpSaga
         }
 
         bool asksForOwner = state.Accepted is null && request?.Kind == OperationKind.PowerOn && ownership.OwnerHostId is not null;
-        return new SpecOpFacts(ownership, unknown, asksForOwner ? await SuspicionAsync(ownership.OwnerHostId!, work, cancellationToken) : null);
+        return new SpecOpFacts(
+            ownership, unknown, asksForOwner ? await SuspicionAsync(ownership.OwnerHostId!, work, cancellationToken) : null, await UnfitAsync(state, message, work, cancellationToken));
+    }
+
+    /// <summary>A hedge's hosts were chosen a while ago; whatever may start the next replica asks what has become of them.</summary>
+    private static async Task<IReadOnlyList<UnfitHost>?> UnfitAsync(SpecOpState state, object message, UnitOfWork work, CancellationToken cancellationToken)
+    {
+        List<UnfitHost> unfit = [];
+        bool mayStartNext = message is HedgeDeadline or ReplicaDeadline or ReplicaFailed or ReplicaAborted or ReplicaCancelled or FenceOperation;
+        foreach (string hostId in mayStartNext ? state.WaitingHostIds : [])
+        {
+            HostState host = (await work.LoadAsync(EventStreams.OfHost(hostId), HostState.Unknown(hostId), HostState.Evolve, cancellationToken)).State;
+            if ((host.Fenced ?? await SuspicionAsync(hostId, work, cancellationToken)) is { } reason)
+            {
+                unfit.Add(new UnfitHost(hostId, reason, IsFenced: host.Fenced is not null));
+            }
+        }
+
+        return unfit.Count > 0 ? unfit : null;
     }
 
     private static async Task<Reason?> SuspicionAsync(string hostId, UnitOfWork work, CancellationToken cancellationToken)

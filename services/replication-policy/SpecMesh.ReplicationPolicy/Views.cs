@@ -27,7 +27,8 @@ internal static class Views
             accepted?.DeadlineAt,
             state.Source?.DowntimeMs,
             state.Replicas.Values.Sum(replica => replica.Counters.BytesSent),
-            [.. state.Replicas.Values.Select(Of)]);
+            [.. state.Replicas.Values.Select(Of)],
+            state.Verdicts);
     }
 
     /// <summary>A machine, and what is known of it: of one whose owner is silent nobody knows whether it runs.</summary>

@@ -3,7 +3,7 @@ namespace SpecMesh.Speculation;
 /// <summary>A message that leaves once the decision's events are durable.</summary>
 /// <param name="Message">A contract record.</param>
 /// <param name="HostId">The host agent that receives it; null: whoever listens for this type.</param>
-/// <param name="DueAt">When it leaves; null: at once. A due message is never taken back: its receiver's state decides whether it still acts.</param>
+/// <param name="DueAt">When it leaves; null: at once. Its receiver's state decides whether it still acts, and one that never will again may be taken back.</param>
 public sealed record Effect(object Message, string? HostId = null, DateTimeOffset? DueAt = null);
 
 /// <summary>What a decider decided: facts to record, and messages that follow from them.</summary>

@@ -19,6 +19,7 @@ internal sealed class Coverage
         "PowerOn by speculative", "PowerOn by speculative, hedged", "PowerOn by speculative, adaptive", "Migrate by speculative, hedged", "Migrate by speculative, adaptive",
         "PowerOn by retry-same-server", "PowerOn by retry-repick", "Migrate by speculative", "Migrate by retry-same-server", "Migrate by retry-repick",
         "refusal by the owner", "refusal by another", "fenced with an image", "fenced without an image", "released", "recovered", "winner lost", "host fenced", "host suspected",
+        "budget cut", "hysteresis", "host probed",
     ];
 
     private readonly SortedDictionary<string, long> marks = new(Marks.ToDictionary(mark => mark, _ => 0L), StringComparer.Ordinal);
@@ -38,6 +39,13 @@ internal sealed class Coverage
     /// <summary>An event has become durable.</summary>
     public void Saw(object @event)
     {
+        if (@event is SpeculationDecided speculation)
+        {
+            marks["budget cut"] += speculation.Replicas < speculation.WantedReplicas ? 1 : 0;
+            marks["hysteresis"] += speculation.Verdicts.Any(verdict => verdict.Code == "hysteresis") ? 1 : 0;
+            marks["host probed"] += speculation.ProbedHostId is null ? 0 : 1;
+        }
+
         string? mark = @event switch
         {
             SpecOpAccepted accepted => $"{accepted.Kind} by {accepted.Manager}{(accepted.Replication is { } wish ? $", {wish.Policy}" : "")}",

@@ -18,6 +18,9 @@ internal class Mutator
     /// <summary>True: the store appends to a machine's event stream at whatever version it is.</summary>
     public virtual bool StoreIgnoresVersions => false;
 
+    /// <summary>True: deadlines are taken back with an operation's outcome.</summary>
+    public virtual bool StoreTakesBackEarly => false;
+
     /// <summary>True: an agent hears an answer that comes after it has given the call up.</summary>
     public virtual bool HearsLateAnswers => false;
 

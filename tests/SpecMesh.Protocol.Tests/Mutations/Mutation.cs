@@ -18,7 +18,7 @@ internal sealed record Mutation(string Name, Mutator Mutator, params string[] Ru
     /// <summary>The only faults that happen, and how often: those that the mutation needs to do its worst harm. Empty: as each seed has it.</summary>
     public IReadOnlyDictionary<Fault, double> Focus { get; init; } = new Dictionary<Fault, double>();
 
-    /// <summary>The five breaking changes of DESIGN section 7, and those of the image that is kept.</summary>
+    /// <summary>The five breaking changes of DESIGN section 7, those of the image that is kept, and the one of the deadlines that are taken back.</summary>
     public static IReadOnlyList<Mutation> OfTheProtocol { get; } =
     [
         new("source-resumes-on-timeout", new SourceResumesOnTimeout(), "R1", "R3", "R5"),
@@ -30,6 +30,7 @@ internal sealed record Mutation(string Name, Mutator Mutator, params string[] Ru
         new("source-believes-any-refusal-answer", new SourceBelievesAnyRefusalAnswer(), "R1", "R3", "R5") { Focus = LateAnswers },
         new("image-destroyed-on-abort", new ImageDestroyedOnAbort(), "R6"),
         new("recovers-from-void-image", new RecoversFromVoidImage(), "R3") { Focus = ImageOfThePast },
+        new("deadlines-taken-back-at-completion", new DeadlinesTakenBackAtCompletion(), "R7", "R8"),
     ];
 
     /// <summary>The ten mutations of the data path, by their numbers.</summary>

@@ -71,6 +71,12 @@ internal sealed class RecoversFromVoidImage : Mutator
     public override long ImageVersion(long ownershipVersion) => long.MaxValue / 2;
 }
 
+/// <summary>The deadlines of an operation are taken back with its outcome, when the clean-up may still have to be asked for again.</summary>
+internal sealed class DeadlinesTakenBackAtCompletion : Mutator
+{
+    public override bool StoreTakesBackEarly => true;
+}
+
 /// <summary>A source takes an answer to an earlier refusal, which comes late, for the answer to the one that it waits for.</summary>
 internal sealed class SourceBelievesAnyRefusalAnswer : Mutator
 {

@@ -1,4 +1,7 @@
+using SpecMesh.Placement;
 using SpecMesh.Protocol.Tests.Faults;
+using SpecMesh.Speculation;
+using SpecMesh.Speculation.Placement;
 
 namespace SpecMesh.Protocol.Tests.Running;
 
@@ -20,4 +23,19 @@ internal sealed record Plan(ulong Seed)
 
     /// <summary>Operations that are not asked for, by their number.</summary>
     public IReadOnlySet<int> OmittedOperations { get; init; } = new HashSet<int>();
+
+    /// <summary>What the cluster's operator has laid down for speculation: as it comes, a budget that is soon spent, and probes within the few seconds of a schedule.</summary>
+    public PlacementOptions Placement { get; } = (Seed % 4) switch
+    {
+        0 => new PlacementOptions(),
+        1 => new PlacementOptions { AdaptiveLowerMargin = 0.05, ProbeAfterSeconds = 1, ProbeEverySeconds = 0 },
+        _ => new PlacementOptions
+        {
+            Budget = SpeculationPolicy.TokenBucket,
+            BudgetSharePercent = new Prng(Seed).Uniform(0, 100),
+            BudgetBurstReplicas = new Prng(Seed).NextInt(8),
+            ProbeAfterSeconds = 1,
+            ProbeEverySeconds = 1,
+        },
+    };
 }

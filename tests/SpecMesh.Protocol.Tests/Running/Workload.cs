@@ -90,7 +90,8 @@ internal sealed class Workload
         ReplicationWish? wish = manager is not null ? null : own.NextInt(4) switch
         {
             0 => new ReplicationWish("hedged", HedgeDelaySeconds: own.Uniform(0.05, 2)),
-            1 => new ReplicationWish("adaptive", Epsilon: own.Uniform(0.0001, 0.2)),
+            // Few values, so that an operation has one of its kind before it.
+            1 => new ReplicationWish("adaptive", Epsilon: own.Uniform(0.0001, 0.2) switch { < 0.05 => 0.001, < 0.15 => 0.07, _ => 0.2 }),
             _ => null,
         };
         sq = wish?.Policy == "adaptive" ? null : sq;

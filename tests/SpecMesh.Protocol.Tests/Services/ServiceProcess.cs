@@ -9,6 +9,7 @@ using Microsoft.Extensions.Options;
 using SpecMesh.EventStore;
 using SpecMesh.FailureMonitor;
 using SpecMesh.Hosting;
+using SpecMesh.Placement;
 using SpecMesh.Protocol.Tests.Checks;
 using SpecMesh.Protocol.Tests.Engine;
 using SpecMesh.Protocol.Tests.Faults;
@@ -94,6 +95,7 @@ internal sealed class ServiceProcess : IConsumer
             [typeof(FaultPoints)] = NoFaultPoints,
             [typeof(IOptions<SpecMeshOptions>)] = MeshOptions,
             [typeof(IOptions<FailureMonitorOptions>)] = MonitorOptions,
+            [typeof(IOptions<PlacementOptions>)] = Options.Create(cluster.Plan.Placement),
             [typeof(ILoggerFactory)] = NullLoggerFactory.Instance,
         });
         OutboxDispatcher dispatcher = new(

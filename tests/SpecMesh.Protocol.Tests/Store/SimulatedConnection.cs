@@ -17,7 +17,7 @@ internal sealed class SimulatedConnection(Cluster cluster, Node node, Life life,
 
     public async Task CommitAsync(Commit commit, CancellationToken cancellationToken)
     {
-        if (commit.Appends.Count == 0 && commit.Messages.Count == 0 && commit.Checkpoint is null && (commit.Reads ?? []).Count == 0)
+        if (commit.Appends.Count == 0 && commit.Messages.Count == 0 && commit.Checkpoint is null && (commit.Reads ?? []).Count == 0 && (commit.TakenBack ?? []).Count == 0)
         {
             return;
         }
@@ -59,13 +59,13 @@ internal sealed class SimulatedConnection(Cluster cluster, Node node, Life life,
     }
 
     /// <summary>As with PostgreSQL: the rows are locked for as long as the publishing takes, and locked rows are passed over.</summary>
-    public async Task<int> DispatchAsync(string service, int limit, Func<IReadOnlyList<OutboxMessage>, CancellationToken, Task> publish, CancellationToken cancellationToken)
+    public async Task<Dispatched> DispatchAsync(string service, int limit, Func<IReadOnlyList<OutboxMessage>, CancellationToken, Task> publish, CancellationToken cancellationToken)
     {
         await ReachAsync(always: false);
         List<OutboxRow> rows = cluster.Store.Take(service, limit, clock.GetUtcNow(), this);
         if (rows.Count == 0)
         {
-            return 0;
+            return new Dispatched(0, await NextDueAsync(service, cancellationToken));
         }
 
         try
@@ -78,7 +78,7 @@ internal sealed class SimulatedConnection(Cluster cluster, Node node, Life life,
                 throw new StoreUnavailableException("The answer to the end of a dispatch was lost.");
             }
 
-            return rows.Count;
+            return new Dispatched(rows.Count, cluster.Store.NextDue(service, clock.GetUtcNow()));
         }
         finally
         {
@@ -99,6 +99,8 @@ internal sealed class SimulatedConnection(Cluster cluster, Node node, Life life,
     }
 
     public Task WaitForChangeAsync(TimeSpan atMost, CancellationToken cancellationToken) => cluster.Changes.WaitAsync(atMost, life, cancellationToken);
+
+    public Task WaitForMessagesAsync(TimeSpan atMost, CancellationToken cancellationToken) => cluster.Changes.WaitAsync(atMost, life, cancellationToken);
 
     public ValueTask DisposeAsync() => ValueTask.CompletedTask;
 

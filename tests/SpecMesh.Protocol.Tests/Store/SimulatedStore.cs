@@ -21,6 +21,9 @@ internal sealed class SimulatedStore
     /// <summary>True: a writer's expected version is not compared. A mutation.</summary>
     public bool IgnoresVersions { get; set; }
 
+    /// <summary>True: an operation's deadlines go with its outcome already, while losers may still have to be asked again. A mutation.</summary>
+    public bool TakesBackEarly { get; set; }
+
     /// <summary>All events in order of their sequence numbers.</summary>
     public IReadOnlyList<StoredEvent> All => all;
 
@@ -57,9 +60,19 @@ internal sealed class SimulatedStore
             }
         }
 
+        if (commit.TakenBack is { Count: > 0 } takenBack)
+        {
+            RowsOf(commit.Service).RemoveAll(row => row.Locker is null && row.HasDueTime && row.Message.About is { } about && takenBack.Contains(about));
+        }
+
         foreach (OutgoingMessage message in commit.Messages)
         {
             RowsOf(commit.Service).Add(new OutboxRow(message, message.DueAt is { } due && due > now ? due : now, message.DueAt is not null));
+        }
+
+        foreach (StreamAppend ended in commit.Appends.Where(append => TakesBackEarly && append.Events.Any(data => data is SpecOpCompleted)))
+        {
+            RowsOf(commit.Service).RemoveAll(row => row.HasDueTime && row.Message.About == ended.StreamId);
         }
 
         if (commit.Checkpoint is { } move)

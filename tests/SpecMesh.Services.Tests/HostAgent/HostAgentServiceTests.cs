@@ -118,12 +118,26 @@ public sealed class HostAgentServiceTests : IAsyncLifetime
     [Fact]
     public void a_broken_transfer_is_for_one_stream_and_a_slow_one_until_it_is_ended()
     {
-        Faults faults = new();
+        Faults faults = new(TimeProvider.System);
         faults.Set(new InjectFault("h1", FaultKind.FailTransfer, AfterBytes: 100));
         Assert.Equal([new ReceiverFaults(0, 100), new ReceiverFaults()], new[] { faults.Take(), faults.Take() });
         faults.Set(new InjectFault("h1", FaultKind.ThrottleTransfer, BytesPerSecond: 50));
         Assert.Equal([new ReceiverFaults(50), new ReceiverFaults(50)], new[] { faults.Take(), faults.Take() });
         faults.Set(new InjectFault("h1", FaultKind.None));
+        Assert.Equal(new ReceiverFaults(), faults.Take());
+    }
+
+    [Fact]
+    public void a_fault_with_an_end_ends_by_itself_also_when_it_comes_too_late()
+    {
+        FailureMonitor.ManualTime time = new();
+        Faults faults = new(time);
+        faults.Set(new InjectFault("h1", FaultKind.FailStart, Until: time.GetUtcNow().AddSeconds(60)));
+        time.Advance(59);
+        Assert.Throws<InjectedFaultException>(faults.ThrowIfStartFails);
+        time.Advance(1);
+        faults.ThrowIfStartFails();
+        faults.Set(new InjectFault("h1", FaultKind.ThrottleTransfer, BytesPerSecond: 50, Until: time.GetUtcNow().AddSeconds(-1)));
         Assert.Equal(new ReceiverFaults(), faults.Take());
     }
 

@@ -30,7 +30,7 @@ internal sealed class FaultyStore(IEventStore inner) : IEventStore
 
     public Task<EventPage> ReadAllAsync(long afterSequence, int limit, CancellationToken cancellationToken) => inner.ReadAllAsync(afterSequence, limit, cancellationToken);
 
-    public Task<int> DispatchAsync(string service, int limit, Func<IReadOnlyList<OutboxMessage>, CancellationToken, Task> publish, CancellationToken cancellationToken) =>
+    public Task<Dispatched> DispatchAsync(string service, int limit, Func<IReadOnlyList<OutboxMessage>, CancellationToken, Task> publish, CancellationToken cancellationToken) =>
         inner.DispatchAsync(
             service,
             limit,
@@ -46,6 +46,8 @@ internal sealed class FaultyStore(IEventStore inner) : IEventStore
     public Task<long> ReadCheckpointAsync(string subscription, CancellationToken cancellationToken) => inner.ReadCheckpointAsync(subscription, cancellationToken);
 
     public Task WaitForChangeAsync(TimeSpan atMost, CancellationToken cancellationToken) => inner.WaitForChangeAsync(atMost, cancellationToken);
+
+    public Task WaitForMessagesAsync(TimeSpan atMost, CancellationToken cancellationToken) => inner.WaitForMessagesAsync(atMost, cancellationToken);
 
     public ValueTask DisposeAsync() => inner.DisposeAsync();
 }

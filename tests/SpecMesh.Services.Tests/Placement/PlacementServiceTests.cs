@@ -116,6 +116,24 @@ public class PlacementServiceTests
     }
 
     [Fact]
+    public async Task a_reservation_that_ends_takes_its_lease_s_deadline_back_and_no_neighbour_s()
+    {
+        await using RunningService service = await StartAsync(Host("h1"));
+        await service.Bus.PublishAsync(Select(Operation), default);
+        await answers.NextAsync();
+        DateTimeOffset? ofTheOperation = await service.NextDeadlineAsync(PlacementService.Queue);
+        await service.Bus.PublishAsync(Select(Neighbour) with { LeaseUntil = DateTimeOffset.UtcNow.AddHours(2) }, default);
+        await answers.NextAsync();
+
+        await service.Bus.PublishAsync(new ReleaseTargets(Operation, ["h1"]), default);
+        await service.ReadAsync("host-h1", 4);
+
+        DateTimeOffset? left = await service.NextDeadlineAsync(PlacementService.Queue);
+        Assert.NotNull(ofTheOperation);
+        Assert.True(left > ofTheOperation.Value.AddMinutes(30), $"The first deadline is at {ofTheOperation}, the next one now at {left}.");
+    }
+
+    [Fact]
     public async Task a_completed_operation_allocates_its_winner_only()
     {
         await using RunningService service = await StartAsync(Racing());
@@ -250,7 +268,8 @@ public class PlacementServiceTests
     private Task<RunningService> StartAsync(params (string Stream, object[] Events)[] recorded) => RunningService.StartAsync(
         mesh => mesh.AddPlacement().Endpoint("probe", probe => probe.Receive<TargetsReserved>(Note).Receive<TargetsRefused>(Note)),
         app => app.MapPlacement(),
-        recorded);
+        recorded,
+        PlacementService.Queue);
 
     private Task Note(object message, HandlerContext context, CancellationToken cancellationToken)
     {

@@ -104,6 +104,22 @@ public class ConsumerTests(RunningPolicy policy) : IClassFixture<RunningPolicy>
     }
 
     [Fact]
+    public async Task a_hedge_passes_over_hosts_that_have_been_fenced_or_suspected_since_they_were_reserved()
+    {
+        string fenced = Given.NewVm(), silent = Given.NewVm();
+        await policy.Service.RecordAsync(
+            (EventStreams.OfHost(fenced), [new HostRegistered(fenced, "a", 1 << 30), new HostFenced(fenced, "operator", Given.Why)]),
+            (EventStreams.OfHealth(silent), [new HostSuspected(silent, Given.Why)]));
+        ReplicasPlanned Hedged(Guid id) => Given.Planned(id, "h1") with { WaitingHostIds = [fenced, silent, "h2"] };
+        (Guid operation, _) = await RecordAsync(new Case((id, _) => id, (id, vmId) => [Given.Accepted(id, vmId), Hedged(id)], []));
+
+        await policy.Service.Bus.SendAsync("replication-policy", new HedgeDeadline(operation, 1), default);
+
+        (_, StartReplica start) = await policy.HearAsync<StartReplica>(start => start.OperationId == operation);
+        Assert.Equal(("h2", 1), (start.HostId, start.Replica));
+    }
+
+    [Fact]
     public async Task hosts_that_come_for_an_operation_that_never_was_are_given_back()
     {
         Guid stranger = Guid.NewGuid();

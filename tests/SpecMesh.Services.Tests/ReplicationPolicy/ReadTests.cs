@@ -22,6 +22,17 @@ public class ReadTests(RunningPolicy policy) : IClassFixture<RunningPolicy>
     }
 
     [Fact]
+    public async Task an_operation_shows_why_it_has_so_many_replicas_and_a_list_does_not()
+    {
+        Reason cut = new("speculation-budget", "The cluster's budget allows fewer.", 3, 2);
+        (Guid id, _) = await RecordAsync((operation, vm) => [Given.Accepted(operation, vm), Given.Planned(operation, "h1", "h2") with { Verdicts = [cut] }]);
+
+        Assert.Equal([Given.Why, cut], (await policy.Http.GetAnswerAsync($"/v1/operations/{id}")).As<OperationView>().Verdicts!);
+        OperationView[] list = await UntilAsync<OperationView>("/v1/operations", list => list.Any(view => view.OperationId == id));
+        Assert.All(list, view => Assert.Null(view.Verdicts));
+    }
+
+    [Fact]
     public async Task a_refused_request_can_be_looked_at()
     {
         Guid id = Guid.NewGuid();

@@ -2,6 +2,7 @@ using System.Text.Json;
 using Microsoft.Extensions.DependencyInjection;
 using SpecMesh.Contracts;
 using SpecMesh.EventStore;
+using SpecMesh.ReplicationPolicy;
 using SpecMesh.Speculation.SpecOps;
 
 namespace SpecMesh.Services.Tests.ReplicationPolicy;
@@ -94,6 +95,14 @@ public sealed class WholeOperationTests : IAsyncLifetime
     }
 
     private static string PowerOn(string vm) => $$$"""{"kind":"PowerOn","vmId":"{{{vm}}}","sq":2,"vm":{"memoryBytes":16777216}}""";
+
+    [Fact]
+    public async Task an_operation_that_settles_takes_all_its_deadlines_back()
+    {
+        await RunAsync(policy, "vm-a");
+
+        Assert.Null(await policy.Service.NextDeadlineAsync(ReplicationPolicyService.Name));
+    }
 
     private Task<RunningPolicy> StartAsync(params (string Key, string Value)[] settings) =>
         new RunningPolicy().StartAsync(mesh => mesh.Services.AddSingleton(logged.NewProvider()), settings);

@@ -39,6 +39,27 @@ public sealed class RunCommandTests
     }
 
     [Theory]
+    [InlineData("capacity")]
+    [InlineData("upgrade")]
+    public void what_cost_limits_have_ended_is_a_row_only_where_there_are_limits(string workload)
+    {
+        DirectoryInfo folder = Directory.CreateTempSubdirectory("specmesh-run-");
+        try
+        {
+            string[] arguments = ["--workload", workload, "--servers", "128", "--failed", "0", "--policies", "sq3", "--seeds", "2", "--out", folder.FullName, "--set", "capacitySeconds=1800", "--set", "slowShare=0.2"];
+            Assert.Equal(0, RunCommand.Execute(arguments));
+            Assert.DoesNotContain(Metrics.CostAbortsPerOperation, File.ReadAllText(Path.Combine(folder.FullName, "results.csv")), StringComparison.Ordinal);
+            Assert.Equal(0, RunCommand.Execute([.. arguments, "--set", "minProgress=0.3"]));
+            string row = Assert.Single(File.ReadLines(Path.Combine(folder.FullName, "results.csv")), line => line.Contains(Metrics.CostAbortsPerOperation, StringComparison.Ordinal));
+            Assert.InRange(double.Parse(row.Split(',')[4], CultureInfo.InvariantCulture), 1e-3, 2);
+        }
+        finally
+        {
+            folder.Delete(recursive: true);
+        }
+    }
+
+    [Theory]
     [InlineData("--set", "bootMedianSecond=3", "bootMedianSecond")]
     [InlineData("--set", "bootSigma=x", "bootSigma")]
     [InlineData("--set", "bootSigma=-1", "bootSigma")]
@@ -47,6 +68,8 @@ public sealed class RunCommandTests
     [InlineData("--set", "network=token", "network")]
     [InlineData("--set", "failureMinSeconds=5000", "FailureMinSeconds")]
     [InlineData("--set", "bootSigma", "bootSigma")]
+    [InlineData("--set", "abortLast=true", "AbortLast")]
+    [InlineData("--set", "timeoutSeconds=60", "timeoutSeconds")]
     [InlineData("--policies", "naive,sq17", "sq17")]
     [InlineData("--failed", "0,1", "'1'")]
     [InlineData("--seeds", "0", "--seeds")]

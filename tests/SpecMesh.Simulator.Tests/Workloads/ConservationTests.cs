@@ -22,6 +22,7 @@ public sealed class ConservationTests
 
                 runs.Add(workload, "sq5", "sourceFailures=true");
                 runs.Add(workload, "sq4", "network=maxMin");
+                runs.Add(workload, "sq3", "slowShare=0.2 slowFactor=0.02 timeoutSeconds=60 maxBytesFactor=1.1 minProgress=0.05");
             }
 
             return runs;

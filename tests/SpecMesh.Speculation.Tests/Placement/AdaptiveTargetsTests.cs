@@ -61,6 +61,22 @@ public sealed class AdaptiveTargetsTests
         Refused(PlacementDecider.Decide(FleetOf(Host("a1", "a", Gibibyte / 2)), Adaptive(1), Now));
     }
 
+    [Theory]
+    [InlineData("a1 c1 f1", "f1 c1 a1")]
+    [InlineData("c1 f1 b1 b2", "f1 b1 c1 b2")]
+    public void a_hedge_starts_on_the_best_hosts_first_and_in_another_domain_before_it_comes_back_to_one(string allowed, string order)
+    {
+        double now = DiscountedOutcomes.SecondsOf(Now);
+        Fleet known = Racks with { Outcomes = Racks.Outcomes.Add("f1", new DiscountedOutcomes(0, 60, now)).Add("a1", new DiscountedOutcomes(9, 3, now)).Add("b1", new DiscountedOutcomes(0, 20, now)).Add("b2", new DiscountedOutcomes(0, 15, now)) };
+        string[] hosts = allowed.Split(' ');
+        SelectTargets request = Select(1, hosts.Length, allowed: hosts) with { Replication = new ReplicationWish("hedged", HedgeDelaySeconds: 20) };
+        PlacementDecision decision = PlacementDecider.Decide(known, request, Now);
+        Assert.Equal(order.Split(' '), Reserved(decision).HostIds);
+        // Asked again, the best is still the first; where all start at once the order is that of the ids.
+        Assert.Equal(order.Split(' '), Reserved(PlacementDecider.Decide(known.Evolve(decision), request, Now)).HostIds);
+        Assert.Equal(hosts.Order(StringComparer.Ordinal), Reserved(PlacementDecider.Decide(known, request with { Replication = null }, Now)).HostIds);
+    }
+
     [Fact]
     public void estimates_of_names_are_those_of_numbers()
     {

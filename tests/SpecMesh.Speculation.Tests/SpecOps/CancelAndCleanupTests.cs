@@ -67,7 +67,7 @@ public sealed class CleanupTests
         Scenario scenario = Racing(hosts: ["b", "c", "d"]);
         scenario.Do(scenario.Commit(0, "b"));
         scenario.Do(new ReplicaCleaned(Id, 1, "c"));
-        Assert.Equal(["c"], Assert.Single(scenario.Sent<ReleaseTargets>()).HostIds);
+        Assert.Empty(scenario.Sent<ReleaseTargets>());
         scenario.Do(new CleanupDeadline(Id, 1));
         Assert.Equal(["d"], scenario.Sent<AbortReplica>().Select(abort => abort.HostId));
         Assert.Single(scenario.Sent<ReleaseSource>());
@@ -132,6 +132,26 @@ public sealed class CleanupTests
         Assert.Equal([1, 2, 4, 8, 16, 30, 30, 30], pauses);
         scenario.Do(new CleanupDeadline(Id, int.MaxValue - 1));
         Assert.Equal(30, Pause(scenario));
+    }
+
+    [Fact]
+    public void a_replica_that_goes_while_the_race_goes_on_gives_its_host_back_at_once()
+    {
+        Scenario scenario = Racing(hosts: ["b", "c"]);
+        scenario.Ended(0, "b");
+        scenario.Do(new ReplicaCleaned(Id, 0, "b"));
+        Assert.Equal(["b"], Assert.Single(scenario.Sent<ReleaseTargets>()).HostIds);
+    }
+
+    [Fact]
+    public void a_report_that_comes_before_the_news_of_the_commit_gives_its_host_back_too()
+    {
+        // Placement may have heard the report while the operation was still recorded as running, and done nothing about it.
+        Scenario scenario = Racing(hosts: ["b", "c"]);
+        scenario.Commit(1, "c");
+        scenario.Do(new ReplicaCleaned(Id, 0, "b"));
+        Assert.Equal(OperationOutcome.Succeeded, scenario.State.Completed!.Outcome);
+        Assert.Equal(["b"], Assert.Single(scenario.Sent<ReleaseTargets>()).HostIds);
     }
 
     [Fact]

@@ -94,6 +94,51 @@ public sealed class ReplicationChoiceTests
     }
 
     [Fact]
+    public void a_waiting_host_that_has_come_under_suspicion_is_passed_over_at_once_and_starts_later_when_it_is_trusted_again()
+    {
+        Scenario scenario = Begun();
+        scenario.Unfit = [Suspected("c")];
+        scenario.Do(new HedgeDeadline(Id, 1));
+        Assert.Equal(["d"], scenario.Sent<StartReplica>().Select(start => start.HostId));
+        Assert.Contains("c is passed over: It is silent.", scenario.TheOne<ReplicasPlanned>().Reason.Detail, StringComparison.Ordinal);
+        Assert.Equal(["c"], scenario.State.WaitingHostIds);
+        scenario.Do(new HedgeDeadline(Id, 2));
+        scenario.NothingHappened();
+        scenario.Unfit = null;
+        scenario.Do(new HedgeDeadline(Id, 2));
+        Assert.Equal(["c"], scenario.Sent<StartReplica>().Select(start => start.HostId));
+        Assert.Null(Redecision.FirstDifference(Id, scenario.Recorded));
+    }
+
+    [Fact]
+    public void when_no_replica_is_left_a_suspected_host_is_better_than_none_and_one_that_is_trusted_better_than_it()
+    {
+        Scenario scenario = Begun();
+        scenario.Unfit = [Suspected("c")];
+        scenario.Ended(0, "b");
+        Assert.Equal(["d"], scenario.Sent<StartReplica>().Select(start => start.HostId));
+        scenario.Ended(1, "d");
+        Assert.Equal(["c"], scenario.Sent<StartReplica>().Select(start => start.HostId));
+        Assert.Null(Redecision.FirstDifference(Id, scenario.Recorded));
+    }
+
+    [Fact]
+    public void a_waiting_host_that_is_confirmed_dead_never_starts_and_what_it_has_reserved_is_given_back()
+    {
+        Scenario scenario = Begun();
+        scenario.Unfit = [new UnfitHost("c", new Reason("dead", "It is dead."), IsFenced: true)];
+        scenario.Do(new HedgeDeadline(Id, 2));
+        Assert.Equal(["d"], scenario.Sent<StartReplica>().Select(start => start.HostId));
+        scenario.Ended(0, "b");
+        Assert.Empty(scenario.Sent<StartReplica>());
+        scenario.Ended(1, "d");
+        Assert.Equal(OperationOutcome.Failed, scenario.State.Completed?.Outcome);
+        Assert.Contains(scenario.Sent<ReleaseTargets>(), release => release.HostIds.Contains("c"));
+        Assert.DoesNotContain(scenario.State.Replicas.Values, replica => replica.HostId == "c");
+        Assert.Null(Redecision.FirstDifference(Id, scenario.Recorded));
+    }
+
+    [Fact]
     public void a_win_gives_back_what_no_replica_needs_any_more()
     {
         Scenario scenario = Begun();
@@ -131,6 +176,8 @@ public sealed class ReplicationChoiceTests
         scenario.Do(new ReplicaDeadline(Id, 0));
         Assert.Equal(("memory-seconds", 8), (scenario.TheOne<ReplicaAborted>().Reason.Code, scenario.TheOne<ReplicaAborted>().Reason.Limit));
     }
+
+    private static UnfitHost Suspected(string hostId) => new(hostId, new Reason("silent", "It is silent."), IsFenced: false);
 
     private static Scenario Begun()
     {

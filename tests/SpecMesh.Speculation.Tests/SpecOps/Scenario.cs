@@ -19,6 +19,9 @@ public sealed class Scenario
 
     public DateTimeOffset Now { get; set; } = Start;
 
+    /// <summary>What has become of hosts that wait for a hedge.</summary>
+    public IReadOnlyList<UnfitHost>? Unfit { get; set; }
+
     public SpecOpDecision Last { get; private set; } = SpecOpDecision.Nothing;
 
     public List<RecordedEvent> Recorded { get; } = [];
@@ -56,7 +59,7 @@ public sealed class Scenario
 
     public SpecOpDecision Do(object message)
     {
-        SpecOpFacts facts = new(View, []);
+        SpecOpFacts facts = new(View, [], UnfitHosts: Unfit);
         Last = SpecOpDecider.Decide(State, message, facts, Now);
         for (int i = 0; i < Last.Events.Count; i++)
         {

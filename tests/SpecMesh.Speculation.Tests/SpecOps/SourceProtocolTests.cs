@@ -251,6 +251,7 @@ public sealed class SourceProtocolTests : SourceSteps
         Step(new SourceInput.OwnershipObserved(Won("host-0")));
         Assert.Equal(SourcePhase.Destroying, State.Phase);
         Assert.Equal(["won", "lost-the-race"], Effects.OfType<SourceEffect.CloseStream>().Select(close => close.Reason.Code));
+        Assert.Empty(Effects.OfType<SourceEffect.Report>());
     }
 
     [Fact]

@@ -7,9 +7,10 @@ namespace SpecMesh.Simulator.Bench;
 /// <param name="Processor">Name of the processor.</param>
 /// <param name="LoadBefore">Processes that wanted to run in the minute before.</param>
 /// <param name="Hold">The queue alone.</param>
+/// <param name="WholeModel">The simulator's own model, without limits of the cost and with them.</param>
 /// <param name="Models">Whole simulations, beside the peers.</param>
 /// <param name="Skipped">Peers that did not run, each with the reason.</param>
-internal sealed record BenchResult(string Processor, double LoadBefore, IReadOnlyList<HoldFigure> Hold, IReadOnlyList<ModelFigures> Models, IReadOnlyList<string> Skipped)
+internal sealed record BenchResult(string Processor, double LoadBefore, IReadOnlyList<HoldFigure> Hold, IReadOnlyList<WholeModelFigure> WholeModel, IReadOnlyList<ModelFigures> Models, IReadOnlyList<string> Skipped)
 {
     public static readonly JsonSerializerOptions Json = new()
     {
@@ -26,6 +27,15 @@ internal sealed record BenchResult(string Processor, double LoadBefore, IReadOnl
 /// <param name="MillionPerSecond">How many of them in a second.</param>
 /// <param name="ToExponential">Time compared with that of exponential increments.</param>
 internal sealed record HoldFigure(string Increments, int Pending, double NsPerHold, double MillionPerSecond, double ToExponential);
+
+/// <summary>The simulator's own model with some limits of the cost.</summary>
+/// <param name="Limits">Which.</param>
+/// <param name="MillionEventsPerSecond">Events in a second of processor time.</param>
+/// <param name="NsPerEvent">The time of one.</param>
+/// <param name="NsPerOperation">The time of all events of an operation: what can be compared, because judgements are events too.</param>
+/// <param name="EventsPerOperation">How many they are.</param>
+/// <param name="BytesPerEvent">Memory that is allocated for an event.</param>
+internal sealed record WholeModelFigure(string Limits, double MillionEventsPerSecond, double NsPerEvent, double NsPerOperation, double EventsPerOperation, double BytesPerEvent);
 
 /// <summary>One model on all engines.</summary>
 /// <param name="Model">Its name.</param>

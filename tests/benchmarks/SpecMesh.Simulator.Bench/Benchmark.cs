@@ -3,7 +3,7 @@ using SpecMesh.Simulator.Bench.Models;
 
 namespace SpecMesh.Simulator.Bench;
 
-/// <summary>The queue alone, then whole simulations on all engines in turns, so that a busy minute of the machine meets them all.</summary>
+/// <summary>The queue alone, the simulator's own model, then whole simulations on all engines in turns, so that a busy minute of the machine meets them all.</summary>
 internal static class Benchmark
 {
     /// <summary>Names of the models, as the peers know them.</summary>
@@ -23,7 +23,7 @@ internal static class Benchmark
         try
         {
             IReadOnlyList<HoldFigure> hold = MeasureHold(rounds);
-            return new BenchResult(processor, load, hold, MeasureModels(rounds, Peer.Find(folder.FullName, skipped)), skipped);
+            return new BenchResult(processor, load, hold, WholeModel.Measure(rounds), MeasureModels(rounds, Peer.Find(folder.FullName, skipped)), skipped);
         }
         finally
         {

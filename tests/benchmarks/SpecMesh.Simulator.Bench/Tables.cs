@@ -16,6 +16,13 @@ internal static class Tables
             text.AppendLine($"{hold.Pending,9}  {hold.Increments,-12} {hold.NsPerHold,7:0.0} {hold.MillionPerSecond,7:0.0} {hold.ToExponential,15:0.00}");
         }
 
+        text.AppendLine().AppendLine("the whole model: rolling upgrades of 1024 servers, three replicas");
+        text.AppendLine($"{"limits of the cost",-26} {"M events/s",11} {"ns/event",9} {"ns/operation",13} {"events/operation",17} {"bytes/event",12}");
+        foreach (WholeModelFigure whole in result.WholeModel)
+        {
+            text.AppendLine($"{whole.Limits,-26} {whole.MillionEventsPerSecond,11:0.0} {whole.NsPerEvent,9:0.0} {whole.NsPerOperation,13:0} {whole.EventsPerOperation,17:0.0} {whole.BytesPerEvent,12:0.000}");
+        }
+
         foreach (ModelFigures model in result.Models)
         {
             text.AppendLine().AppendLine($"{model.Model}; {model.Outcome} {model.Expected:0.00000} in closed form");

@@ -85,6 +85,12 @@ internal static class PostgresCommit
             batch.BatchCommands.Add(append);
         }
 
+        // Before the new ones: what one commit takes back, the next one in this transaction may need again.
+        foreach (IGrouping<string, CommitRows> service in commits.Where(rows => rows.TakenBack.Count > 0).GroupBy(rows => rows.Service, StringComparer.Ordinal))
+        {
+            batch.BatchCommands.Add(TakeBack(service.Key, service.SelectMany(rows => rows.TakenBack).Distinct(StringComparer.Ordinal)));
+        }
+
         if (commits.Any(rows => rows.Outbox.Count > 0))
         {
             batch.BatchCommands.Add(InsertOutbox(commits));
@@ -127,13 +133,21 @@ internal static class PostgresCommit
         },
     };
 
+    /// <summary>Rows that a dispatcher holds are passed over and leave: waiting for them would hold up the commit for as long as publishing takes.</summary>
+    private static NpgsqlBatchCommand TakeBack(string service, IEnumerable<string> takenBack) => new(
+        "delete from mesh_own.outbox where id in (select id from mesh_own.outbox where service = $1 and about = any ($2) for update skip locked)")
+    {
+        Parameters = { Text(NpgsqlDbType.Text, service), Values(NpgsqlDbType.Text, takenBack) },
+    };
+
     private static NpgsqlBatchCommand InsertOutbox(IReadOnlyList<CommitRows> commits)
     {
         List<(CommitRows Commit, OutboxRow Row)> all = [.. commits.SelectMany(rows => rows.Outbox.Select(row => (rows, row)))];
         return new("""
-            insert into mesh_own.outbox (service, message_id, type, body, destination, due_at, created_at, trace_parent)
-            select m.service, m.message_id, m.type, m.body, m.destination, m.due_at, m.created_at, m.trace_parent
-            from unnest($1, $2, $3, $4, $5, $6, $7, $8) with ordinality as m (service, message_id, type, body, destination, due_at, created_at, trace_parent, position) order by m.position
+            insert into mesh_own.outbox (service, message_id, type, body, destination, due_at, created_at, trace_parent, about)
+            select m.service, m.message_id, m.type, m.body, m.destination, m.due_at, m.created_at, m.trace_parent, m.about
+            from unnest($1, $2, $3, $4, $5, $6, $7, $8, $9) with ordinality as m (service, message_id, type, body, destination, due_at, created_at, trace_parent, about, position)
+            order by m.position
             """)
         {
             Parameters =
@@ -146,6 +160,7 @@ internal static class PostgresCommit
                 Values(NpgsqlDbType.TimestampTz, all.Select(one => one.Row.DueAt)),
                 Values(NpgsqlDbType.TimestampTz, all.Select(one => one.Commit.Timestamp)),
                 Values(NpgsqlDbType.Text, all.Select(one => one.Row.TraceParent)),
+                Values(NpgsqlDbType.Text, all.Select(one => one.Row.About)),
             },
         };
     }

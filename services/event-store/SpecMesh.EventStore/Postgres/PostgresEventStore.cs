@@ -13,11 +13,18 @@ public sealed class PostgresEventStore : IEventStore
     /// <summary>How often the commits of other processes are looked for. No LISTEN/NOTIFY: it takes one lock for the whole server at each commit.</summary>
     private static readonly TimeSpan Poll = TimeSpan.FromMilliseconds(250);
 
+    /// <summary>
+    /// Every statement finds its rows by an index, so that its first plan is its last one. Without these settings the server plans the statements on the outbox anew at each use, as
+    /// soon as its statistics tell of many rows, and a plan that was made while a table was empty reads it from end to end when it is full.
+    /// </summary>
+    internal const string PlanSettings = "-c plan_cache_mode=force_generic_plan -c enable_seqscan=off";
+
     private readonly NpgsqlDataSource source;
     private readonly EventTypes types;
     private readonly TimeProvider clock;
     private readonly ILogger logger;
     private readonly ChangeSignal changes;
+    private readonly ChangeSignal messages;
     private readonly PostgresWriter writer;
     private readonly GapWatch gaps;
 
@@ -39,12 +46,14 @@ public sealed class PostgresEventStore : IEventStore
         // Nothing here sets what outlives a statement or transaction (settings, temporary tables, session locks), so a connection need not be reset when it changes hands:
         // these are seven statements more for each use of it.
         connection.NoResetOnClose = true;
+        connection.Options = $"{connection.Options} {PlanSettings}".TrimStart();
         source = NpgsqlDataSource.Create(connection);
         writer = new PostgresWriter(source, connection);
         this.types = types;
         this.clock = clock;
         this.logger = logger ?? NullLogger.Instance;
         changes = new ChangeSignal(clock, Poll);
+        messages = new ChangeSignal(clock, Poll);
         gaps = new GapWatch(source, gapPatience ?? TimeSpan.FromSeconds(1), this.logger);
     }
 
@@ -73,6 +82,11 @@ public sealed class PostgresEventStore : IEventStore
         if (rows.WakesReaders)
         {
             changes.Set();
+        }
+
+        if (rows.WakesDispatchers)
+        {
+            messages.Set();
         }
     }
 
@@ -123,25 +137,17 @@ public sealed class PostgresEventStore : IEventStore
     }
 
     /// <inheritdoc/>
-    public Task<int> DispatchAsync(string service, int limit, Func<IReadOnlyList<OutboxMessage>, CancellationToken, Task> publish, CancellationToken cancellationToken) =>
-        PostgresDispatch.RunAsync(source, service, StoredTime.Now(clock), limit, ReadMessage, publish, cancellationToken);
+    public async Task<Dispatched> DispatchAsync(string service, int limit, Func<IReadOnlyList<OutboxMessage>, CancellationToken, Task> publish, CancellationToken cancellationToken)
+    {
+        (int count, NextDue next) = await PostgresDispatch.RunAsync(source, service, StoredTime.Now(clock), limit, ReadMessage, publish, cancellationToken);
+        return new Dispatched(count, next.At(StoredTime.Now(clock)));
+    }
 
     /// <inheritdoc/>
     public async Task<DateTimeOffset?> NextDueAsync(string service, CancellationToken cancellationToken)
     {
-        List<(DateTimeOffset? AtOnce, DateTimeOffset? Due)> found = await QueryAsync(
-            """
-            select (select created_at from mesh_own.outbox where service = $1 and due_at is null order by id limit 1),
-                   (select due_at from mesh_own.outbox where service = $1 and due_at is not null order by due_at limit 1)
-            """,
-            reader => (reader.GetFieldValue<DateTimeOffset?>(0), reader.GetFieldValue<DateTimeOffset?>(1)),
-            cancellationToken,
-            service);
-        (DateTimeOffset? atOnce, DateTimeOffset? due) = found[0];
-
-        // What leaves at once is due, even if it was committed by a process whose clock is ahead of this one's.
-        DateTimeOffset now = StoredTime.Now(clock);
-        return atOnce is { } at ? (at < now ? at : now) : due;
+        List<NextDue> found = await QueryAsync(NextDue.Query, NextDue.Read, cancellationToken, service);
+        return found[0].At(StoredTime.Now(clock));
     }
 
     /// <inheritdoc/>
@@ -154,6 +160,9 @@ public sealed class PostgresEventStore : IEventStore
 
     /// <inheritdoc/>
     public Task WaitForChangeAsync(TimeSpan atMost, CancellationToken cancellationToken) => changes.WaitAsync(atMost, cancellationToken);
+
+    /// <inheritdoc/>
+    public Task WaitForMessagesAsync(TimeSpan atMost, CancellationToken cancellationToken) => messages.WaitAsync(atMost, cancellationToken);
 
     /// <summary>Closes the connections.</summary>
     public async ValueTask DisposeAsync()

@@ -61,7 +61,8 @@ create table if not exists mesh.mt_high_water_skips (
     constraint pkey_mt_high_water_skips_ending_sequence primary key (ending_sequence)
 );
 
--- Messages and deadlines that wait to leave. due_at is null for what leaves at once, so that a writer whose clock is ahead delays nothing.
+-- Messages and deadlines that wait to leave. due_at is null for what leaves at once, so that a writer whose clock is ahead delays nothing. about is what a deadline is about, by
+-- which it can be taken back; null for what always leaves.
 create table if not exists mesh_own.outbox (
     id bigint generated always as identity (cache 1),
     service text not null,
@@ -72,12 +73,20 @@ create table if not exists mesh_own.outbox (
     due_at timestamp with time zone,
     created_at timestamp with time zone not null,
     trace_parent text,
+    about text,
     constraint pk_outbox primary key (id)
 );
 
--- One index for what leaves at once and one for deadlines: thousands of these wait for every message that is on its way.
+-- One index for what leaves at once and one for deadlines: thousands of these wait for every message that is on its way. One for those that can be taken back.
+-- "add column if not exists" would wait for every dispatcher even where the column is there already.
 do $$
 begin
+    if not exists (select from pg_attribute where attrelid = 'mesh_own.outbox'::regclass and attname = 'about') then
+        alter table mesh_own.outbox add column about text;
+    end if;
+    if to_regclass('mesh_own.ix_outbox_service_about') is null then
+        create index ix_outbox_service_about on mesh_own.outbox (service, about) where about is not null;
+    end if;
     if to_regclass('mesh_own.ix_outbox_service_id') is null then
         create index ix_outbox_service_id on mesh_own.outbox (service, id) where due_at is null;
     end if;

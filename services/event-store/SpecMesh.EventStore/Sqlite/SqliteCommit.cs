@@ -18,6 +18,7 @@ internal static class SqliteCommit
             InsertEvents(stream, rows, connection, transaction);
         }
 
+        TakeBack(rows, connection, transaction);
         InsertOutbox(rows, connection, transaction);
         if (rows.Checkpoint is { } move)
         {
@@ -104,6 +105,16 @@ internal static class SqliteCommit
         }
     }
 
+    private static void TakeBack(CommitRows rows, SqliteConnection connection, SqliteTransaction transaction)
+    {
+        foreach (string about in rows.TakenBack)
+        {
+            using SqliteCommand delete = Command(
+                connection, transaction, "delete from outbox where service = $service and about = $about", ("$service", rows.Service), ("$about", about));
+            delete.ExecuteNonQuery();
+        }
+    }
+
     private static void InsertOutbox(CommitRows rows, SqliteConnection connection, SqliteTransaction transaction)
     {
         foreach (OutboxRow row in rows.Outbox)
@@ -112,8 +123,8 @@ internal static class SqliteCommit
                 connection,
                 transaction,
                 """
-                insert into outbox (service, message_id, type, body, destination, due_at, created_at, trace_parent)
-                values ($service, $message, $type, $body, $destination, $due, $now, $trace)
+                insert into outbox (service, message_id, type, body, destination, due_at, created_at, trace_parent, about)
+                values ($service, $message, $type, $body, $destination, $due, $now, $trace, $about)
                 """,
                 ("$service", rows.Service),
                 ("$message", row.MessageId.ToString("D")),
@@ -122,7 +133,8 @@ internal static class SqliteCommit
                 ("$destination", row.Destination),
                 ("$due", row.DueAt is { } due ? StoredTime.ToText(due) : null),
                 ("$now", StoredTime.ToText(rows.Timestamp)),
-                ("$trace", row.TraceParent));
+                ("$trace", row.TraceParent),
+                ("$about", row.About));
             insert.ExecuteNonQuery();
         }
     }

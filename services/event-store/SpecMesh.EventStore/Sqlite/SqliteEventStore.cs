@@ -26,6 +26,7 @@ public sealed class SqliteEventStore : IEventStore
     private readonly string readConnectionString;
     private readonly SqliteWriter writer;
     private readonly ChangeSignal changes;
+    private readonly ChangeSignal messages;
     private readonly ConcurrentDictionary<string, SemaphoreSlim> dispatchers = new(StringComparer.Ordinal);
 
     /// <param name="path">The database file; it and its folder are created when missing.</param>
@@ -38,6 +39,7 @@ public sealed class SqliteEventStore : IEventStore
         this.types = types;
         this.clock = clock;
         changes = new ChangeSignal(clock, Poll);
+        messages = new ChangeSignal(clock, Poll);
         SqliteConnectionStringBuilder connection = new() { DataSource = this.path, ForeignKeys = true, DefaultTimeout = 30, Pooling = false };
         writer = new SqliteWriter(connection.ToString(), durability);
         readConnectionString = new SqliteConnectionStringBuilder(connection.ToString()) { Pooling = true, Mode = SqliteOpenMode.ReadWrite }.ToString();
@@ -47,13 +49,7 @@ public sealed class SqliteEventStore : IEventStore
     public async Task InitializeAsync(CancellationToken cancellationToken)
     {
         Directory.CreateDirectory(Path.GetDirectoryName(path)!);
-        await writer.RunAsync(
-            static (connection, transaction) =>
-            {
-                using SqliteCommand create = SqliteCommit.Command(connection, transaction, SqliteSchema.Create);
-                create.ExecuteNonQuery();
-            },
-            cancellationToken);
+        await writer.RunAsync(SqliteSchema.CreateIn, cancellationToken);
     }
 
     /// <inheritdoc/>
@@ -69,6 +65,11 @@ public sealed class SqliteEventStore : IEventStore
         if (rows.WakesReaders)
         {
             changes.Set();
+        }
+
+        if (rows.WakesDispatchers)
+        {
+            messages.Set();
         }
     }
 
@@ -102,7 +103,7 @@ public sealed class SqliteEventStore : IEventStore
     }
 
     /// <inheritdoc/>
-    public async Task<int> DispatchAsync(string service, int limit, Func<IReadOnlyList<OutboxMessage>, CancellationToken, Task> publish, CancellationToken cancellationToken)
+    public async Task<Dispatched> DispatchAsync(string service, int limit, Func<IReadOnlyList<OutboxMessage>, CancellationToken, Task> publish, CancellationToken cancellationToken)
     {
         // No lock of the database is held while publishing: whoever receives the messages in this process appends at the same time.
         // Without a row lock, it is this semaphore that keeps two dispatchers from handing out the same rows.
@@ -122,14 +123,14 @@ public sealed class SqliteEventStore : IEventStore
                 ("$limit", limit));
             if (rows.Count == 0)
             {
-                return 0;
+                return new Dispatched(0, await NextDueAsync(service, cancellationToken));
             }
 
             await publish([.. rows.Select(row => row.Message)], cancellationToken);
 
             // They have left. That is written down even when the caller has stopped meanwhile, or they would leave twice.
             await writer.RunAsync((connection, transaction) => Delete(rows, connection, transaction), CancellationToken.None);
-            return rows.Count;
+            return new Dispatched(rows.Count, await NextDueAsync(service, CancellationToken.None));
         }
         finally
         {
@@ -158,6 +159,9 @@ public sealed class SqliteEventStore : IEventStore
 
     /// <inheritdoc/>
     public Task WaitForChangeAsync(TimeSpan atMost, CancellationToken cancellationToken) => changes.WaitAsync(atMost, cancellationToken);
+
+    /// <inheritdoc/>
+    public Task WaitForMessagesAsync(TimeSpan atMost, CancellationToken cancellationToken) => messages.WaitAsync(atMost, cancellationToken);
 
     /// <summary>Waits for the commits under way and closes the file.</summary>
     public async ValueTask DisposeAsync()

@@ -1,3 +1,5 @@
+using Microsoft.Data.Sqlite;
+
 namespace SpecMesh.EventStore.Sqlite;
 
 /// <summary>The tables of the embedded store: the same logical tables as in PostgreSQL, with the types that SQLite has.</summary>
@@ -7,7 +9,7 @@ internal static class SqliteSchema
     /// Uuids and times are text, so that they read back exactly and an operator can read the file with any SQLite shell.
     /// AUTOINCREMENT never hands a number out twice, and takes it back when the transaction is rolled back: there are no gaps.
     /// </summary>
-    public const string Create =
+    private const string Create =
         """
         create table if not exists mt_streams (
             id text not null primary key,
@@ -41,10 +43,37 @@ internal static class SqliteSchema
             destination text,
             due_at text,
             created_at text not null,
-            trace_parent text);
+            trace_parent text,
+            about text);
         create index if not exists ix_outbox_service_due on outbox (service, due_at);
         create table if not exists checkpoints (
             subscription text not null primary key,
             sequence integer not null);
         """;
+
+    // SQLite has no "add column if not exists".
+    private const string LacksAbout = "select not exists (select 1 from pragma_table_info('outbox') where name = 'about')";
+    private const string AddAbout = "alter table outbox add column about text";
+    private const string IndexAbout = "create index if not exists ix_outbox_service_about on outbox (service, about) where about is not null";
+
+    /// <summary>Creates what is missing, also in the file of an older version.</summary>
+    public static void CreateIn(SqliteConnection connection, SqliteTransaction transaction)
+    {
+        Execute(Create);
+        using (SqliteCommand lacks = SqliteCommit.Command(connection, transaction, LacksAbout))
+        {
+            if (lacks.ExecuteScalar() is 1L)
+            {
+                Execute(AddAbout);
+            }
+        }
+
+        Execute(IndexAbout);
+
+        void Execute(string sql)
+        {
+            using SqliteCommand command = SqliteCommit.Command(connection, transaction, sql);
+            command.ExecuteNonQuery();
+        }
+    }
 }

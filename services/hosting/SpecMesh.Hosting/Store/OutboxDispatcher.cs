@@ -46,10 +46,10 @@ internal sealed class OutboxDispatcher(
             {
                 // Listening begins before reading, so that a commit between the two is not slept through.
                 using CancellationTokenSource listening = CancellationTokenSource.CreateLinkedTokenSource(stoppingToken);
-                Task change = store.WaitForChangeAsync(LongestWait, listening.Token);
-                await DispatchDueAsync(store, stoppingToken);
+                Task change = store.WaitForMessagesAsync(LongestWait, listening.Token);
+                DateTimeOffset? due = await DispatchDueAsync(store, stoppingToken);
                 failures = 0;
-                await WaitAsync(store, change, listening.Token);
+                await WaitAsync(due, change, listening.Token);
 
                 // In step: nobody but this loop listens, and a task of its own for each round would cost more than it frees.
                 listening.Cancel();
@@ -64,14 +64,16 @@ internal sealed class OutboxDispatcher(
         }
     }
 
-    private async Task DispatchDueAsync(IEventStore store, CancellationToken cancellationToken)
+    /// <returns>When the next message is due.</returns>
+    private async Task<DateTimeOffset?> DispatchDueAsync(IEventStore store, CancellationToken cancellationToken)
     {
-        int published;
+        Dispatched round;
         do
         {
-            published = await store.DispatchAsync(service, options.Value.OutboxBatch, PublishAsync, cancellationToken);
+            round = await store.DispatchAsync(service, options.Value.OutboxBatch, PublishAsync, cancellationToken);
         }
-        while (published == options.Value.OutboxBatch);
+        while (round.Count == options.Value.OutboxBatch);
+        return round.NextDue;
     }
 
     private async Task PublishAsync(IReadOnlyList<OutboxMessage> messages, CancellationToken cancellationToken)
@@ -110,9 +112,8 @@ internal sealed class OutboxDispatcher(
     }
 
     /// <summary>Waits for a commit or for the next deadline.</summary>
-    private async Task WaitAsync(IEventStore source, Task change, CancellationToken cancellationToken)
+    private async Task WaitAsync(DateTimeOffset? due, Task change, CancellationToken cancellationToken)
     {
-        DateTimeOffset? due = await source.NextDueAsync(service, cancellationToken);
         TimeSpan wait = due is { } at ? at - time.GetUtcNow() : LongestWait;
         metrics.OutboxLag(service, wait < TimeSpan.Zero ? -wait : TimeSpan.Zero);
         if (wait > TimeSpan.Zero)

@@ -58,6 +58,11 @@ public sealed record RunArguments(Sweep Sweep, string Folder, int Threads)
             workload = Enum.Parse<Workload>(workloadText, ignoreCase: true);
         }
 
+        if (workload == Workload.Ci && parameters.LimitsMigrations)
+        {
+            found.Add("--set: timeoutSeconds, maxBytesFactor, minProgress and slowShare are about migrations, and ci has none.");
+        }
+
         if (!given.TryGetValue("--out", out string? folder))
         {
             found.Add("--out: a folder for the results is needed.");

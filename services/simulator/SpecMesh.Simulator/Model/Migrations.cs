@@ -1,4 +1,5 @@
 using SpecMesh.Simulator.Engine;
+using SpecMesh.Speculation.Costs;
 
 namespace SpecMesh.Simulator.Model;
 
@@ -55,6 +56,23 @@ public sealed class Migrations : IReplicaWork, IFlowOwner
     /// <summary>Servers that take no replicas now.</summary>
     public Func<int, bool>? RefusingServers { get; init; }
 
+    /// <summary>Who judges what they cost; null: nobody.</summary>
+    public MigrationCosts? Costs { get; init; }
+
+    /// <summary>How far a replica is now.</summary>
+    public ReplicaStanding StandingOf(int replica)
+    {
+        ref Flow flow = ref network.FlowAt(replica);
+        ref Stream stream = ref streams[replica];
+        double sinceSettled = Math.Min(flow.LeftBytes, flow.BytesPerSecond * SimTime.ToSeconds(queue.NowNs - flow.SettledNs));
+        double pending = PreCopy.DirtiedBytes(model.Limits, stream.MemoryBytes * model.WorkingSetShare, stream.DirtyBytesPerSecond, SimTime.ToSeconds(queue.NowNs - stream.RoundStartNs));
+        return new ReplicaStanding(
+            SimTime.ToSeconds(queue.NowNs - race.ReplicaAt(replica).StartNs), (long)(flow.SentBytes + sinceSettled), 0, (long)(flow.LeftBytes - sinceSettled + pending), flow.BytesPerSecond > 0 ? flow.BytesPerSecond : null);
+    }
+
+    /// <summary>Rate at which a replica's guest dirties its memory.</summary>
+    public double DirtyBytesPerSecond(int replica) => streams[replica].DirtyBytesPerSecond;
+
     /// <inheritdoc/>
     public bool Refuses(int server) => RefusingServers is not null && RefusingServers(server);
 
@@ -71,6 +89,7 @@ public sealed class Migrations : IReplicaWork, IFlowOwner
         double memory = fleet.MemoryBytes(operation.Subject);
         streams[replica] = new Stream { MemoryBytes = memory, DirtyBytesPerSecond = fleet.DirtyBytesPerSecond(operation.Subject), RoundStartNs = queue.NowNs };
         network.Begin(replica, operation.Source, begun.Server, memory);
+        Costs?.Begin(replica, begun.Operation, memory);
     }
 
     /// <inheritdoc/>
@@ -107,6 +126,7 @@ public sealed class Migrations : IReplicaWork, IFlowOwner
         double workingSet = stream.MemoryBytes * model.WorkingSetShare;
         double pending = PreCopy.DirtiedBytes(model.Limits, workingSet, stream.DirtyBytesPerSecond, SimTime.ToSeconds(queue.NowNs - stream.RoundStartNs));
         stream.Rounds++;
+        Costs?.EndRound(replica, pending);
         stream.RoundStartNs = queue.NowNs;
         moving.Event = queue.Push(network.NextRound(replica, pending), EventKind.RoundEnd, (uint)replica);
         if (PreCopy.Stops(model.Limits, network.StreamBytesPerSecond, pending, stream.Rounds, network.FlowAt(replica).SentBytes, stream.MemoryBytes))

@@ -91,6 +91,9 @@ public sealed class Network
         maxMin = isMaxMin && isShared ? new MaxMin(this, servers) : null;
     }
 
+    /// <summary>The most that one stream to each server carries, where some take less than others; null: all take the same.</summary>
+    public double[]? TargetBytesPerSecond { get; init; }
+
     /// <summary>What a NIC carries in each direction.</summary>
     public double NicBytesPerSecond { get; }
 
@@ -258,7 +261,9 @@ public sealed class Network
         }
     }
 
-    private double RateOf(in Flow flow) => isShared ? Math.Min(Share(outCount[flow.Source]), Share(inCount[flow.Target])) : streamBytesPerSecond;
+    private double RateOf(in Flow flow) => TargetBytesPerSecond is null ? SharedRateOf(flow) : Math.Min(SharedRateOf(flow), TargetBytesPerSecond[flow.Target]);
+
+    private double SharedRateOf(in Flow flow) => isShared ? Math.Min(Share(outCount[flow.Source]), Share(inCount[flow.Target])) : streamBytesPerSecond;
 
     private double Share(int count) => count < shareOf.Length ? shareOf[count] : Math.Min(streamBytesPerSecond, NicBytesPerSecond / count);
 

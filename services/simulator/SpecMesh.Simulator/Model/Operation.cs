@@ -68,6 +68,9 @@ public struct Operation
     /// <summary>How many may still win.</summary>
     public byte Live { get; set; }
 
+    /// <summary>How many a cost limit has ended.</summary>
+    public byte CostAborts { get; set; }
+
     /// <summary>Whether it is open.</summary>
     public bool IsOpen { get; set; }
 

@@ -3,7 +3,7 @@ using SpecMesh.Speculation.Replication;
 
 namespace SpecMesh.Simulator.Workloads;
 
-/// <summary>The adaptive policy in a simulated manager: it learns from how replicas end, and chooses the number and the targets of the next ones by the production functions.</summary>
+/// <summary>What a simulated manager learns from how replicas end, and what it chooses by it with the production's functions: number and targets of the adaptive policy, and the order of a hedge.</summary>
 public sealed class AdaptiveTargets
 {
     /// <summary>Most servers that are compared for one operation.</summary>
@@ -13,7 +13,7 @@ public sealed class AdaptiveTargets
     private readonly AdaptiveOptions options;
 
     /// <summary>With an epsilon that nothing reaches, the choice is a ranking: the best server of each rack first.</summary>
-    private readonly AdaptiveOptions ranking;
+    private readonly AdaptiveOptions ranking, rankingOfAll;
 
     private readonly int[] rackOf;
     private int before;
@@ -32,6 +32,7 @@ public sealed class AdaptiveTargets
         rates = new FailureRates(rackOf, EstimationOptions.Default with { HalfLifeSeconds = meanFailureSeconds });
         options = AdaptiveOptions.Default with { Epsilon = parameters.AdaptiveEpsilon, MaxReplicas = parameters.AdaptiveMaxReplicas };
         ranking = options with { Epsilon = 0 };
+        rankingOfAll = ranking with { MaxReplicas = Race.MostReplicas };
         Sample = Math.Min(parameters.AdaptiveSample, servers);
     }
 
@@ -75,6 +76,19 @@ public sealed class AdaptiveTargets
         int count = ranked == 0 ? 0 : ReplicationEconomy.Soonest(mean, operations, copySeconds, roundSeconds, ranked).Replicas;
         CopyHosts(chosen[..count], hosts);
         return count;
+    }
+
+    /// <summary>Puts servers into the order in which a hedge starts on them, as placement does: the best of each rack first; equals stay as they are.</summary>
+    /// <param name="hosts">At most <see cref="Race.MostReplicas"/>.</param>
+    /// <param name="nowSeconds">Present time.</param>
+    public void BestFirst(Span<int> hosts, double nowSeconds)
+    {
+        Span<Candidate> ranked = stackalloc Candidate[Race.MostReplicas];
+        int count = AdaptiveReplication.Choose(rankingOfAll, Candidates(hosts, nowSeconds, stackalloc Candidate[hosts.Length]), int.MaxValue, 0, ranked).Replicas;
+        if (count == hosts.Length)
+        {
+            CopyHosts(ranked[..count], hosts);
+        }
     }
 
     private Span<Candidate> Candidates(ReadOnlySpan<int> hosts, double nowSeconds, Span<Candidate> candidates)

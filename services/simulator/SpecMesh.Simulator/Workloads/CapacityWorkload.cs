@@ -16,7 +16,7 @@ public sealed class CapacityWorkload : IOperationOwner
     private readonly Parameters parameters;
     private readonly CapacityOptions rules;
     private readonly Cluster cluster;
-    private readonly AdaptiveTargets? adaptive;
+    private readonly AdaptiveTargets? adaptive, hedging;
     private readonly RandomStream targets;
     private readonly float[] loadCores;
     private readonly int[] shedFrom, shedTo;
@@ -28,7 +28,7 @@ public sealed class CapacityWorkload : IOperationOwner
     private uint invocation;
     private bool isCounting;
     private readonly uint firstCounted, lastInvocation;
-    private long operations, successes, started, targetsFound, overloaded, failedCandidates, allCandidates;
+    private long operations, successes, started, costAborts, targetsFound, overloaded, failedCandidates, allCandidates;
     private double sentBytes, winningBytes, uncontendedBytes;
 
     private CapacityWorkload(RunOptions options)
@@ -39,6 +39,7 @@ public sealed class CapacityWorkload : IOperationOwner
         cluster = new Cluster(options, this);
         state = new ModelState(cluster.Queue, cluster.Faults, cluster.Race, cluster);
         adaptive = options.Policy.IsAdaptive ? new AdaptiveTargets(options.Servers, parameters) : null;
+        hedging = options.Policy.Kind == ManagerKind.Hedged ? new AdaptiveTargets(options.Servers, parameters) : null;
         targets = new(options.Seed, TargetPurpose);
         loadCores = new float[options.Servers];
         shedFrom = new int[options.Servers];
@@ -84,13 +85,14 @@ public sealed class CapacityWorkload : IOperationOwner
     }
 
     /// <inheritdoc/>
-    public void Learned(int server, bool failed) => adaptive?.Learn(server, failed, SimTime.ToSeconds(cluster.Queue.NowNs));
+    public void Learned(int server, bool failed) => (adaptive ?? hedging)?.Learn(server, failed, SimTime.ToSeconds(cluster.Queue.NowNs));
 
     private void Closed(Operation closed)
     {
         if (closed.Counted)
         {
             started += closed.Started;
+            costAborts += closed.CostAborts;
             sentBytes += closed.SentBytes;
         }
 
@@ -209,11 +211,11 @@ public sealed class CapacityWorkload : IOperationOwner
             int vm = shed[shedFrom[server]++];
             int found = Pick(vm, hosts[..(adaptive?.Sample ?? options.Policy.Replicas)]);
             found = adaptive?.Choose(hosts[..found], SimTime.ToSeconds(cluster.Queue.NowNs)) ?? found;
+            hedging?.BestFirst(hosts[..found], SimTime.ToSeconds(cluster.Queue.NowNs));
             if (found > 0)
             {
                 operations += isCounting ? 1 : 0;
                 targetsFound += isCounting ? found : 0;
-                
                 cluster.Open(vm, invocation, server, hosts[..found], SimTime.FromSeconds((invocation + 1) * parameters.InvocationSeconds), isCounting);
                 return;
             }
@@ -251,8 +253,9 @@ public sealed class CapacityWorkload : IOperationOwner
 
     private double LoadShare(int server) => loadCores[server] / parameters.ServerCores;
 
-    private RunResult Result(RunSummary summary) => new(
-        new Dictionary<string, double>
+    private RunResult Result(RunSummary summary)
+    {
+        Dictionary<string, double> values = new()
         {
             [Metrics.SuccessFraction] = successes / (double)Math.Max(1, operations),
             [Metrics.ExcessNetwork] = (sentBytes / winningBytes) - 1,
@@ -262,9 +265,14 @@ public sealed class CapacityWorkload : IOperationOwner
             [Metrics.OverloadedServers] = overloaded / (double)(lastInvocation - firstCounted),
             [Metrics.FailedShareOfCandidates] = failedCandidates / (double)Math.Max(1, allCandidates),
             [Metrics.Operations] = operations,
-        },
-        summary.Events,
-        summary.TraceHash);
+        };
+        if (cluster.Migrations.Costs is not null)
+        {
+            values[Metrics.CostAbortsPerOperation] = costAborts / (double)Math.Max(1, operations);
+        }
+
+        return new(values, summary.Events, summary.TraceHash);
+    }
 
     private readonly struct Handler(CapacityWorkload workload) : IEventHandler
     {

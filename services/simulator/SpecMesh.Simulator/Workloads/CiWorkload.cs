@@ -17,7 +17,7 @@ public sealed class CiWorkload : IReplicaWork, IOperationOwner
     private readonly EventQueue queue = new();
     private readonly FaultInjector faults;
     private readonly Race race;
-    private readonly AdaptiveTargets? adaptive;
+    private readonly AdaptiveTargets? adaptive, hedging;
     private readonly RandomStream arrivals, errors, targets, boots;
     private readonly double meanGapSeconds;
     private readonly long countFromNs, countToNs;
@@ -49,6 +49,7 @@ public sealed class CiWorkload : IReplicaWork, IOperationOwner
         race.Connect(this, this);
         state = new ModelState(queue, faults, race, null);
         adaptive = options.Policy.IsAdaptive ? new AdaptiveTargets(options.Servers, parameters) : null;
+        hedging = options.Policy.Kind == ManagerKind.Hedged ? new AdaptiveTargets(options.Servers, parameters) : null;
     }
 
     /// <summary>Runs until every counted launch is up.</summary>
@@ -121,7 +122,7 @@ public sealed class CiWorkload : IReplicaWork, IOperationOwner
     }
 
     /// <inheritdoc/>
-    public void Learned(int server, bool failed) => adaptive?.Learn(server, failed, SimTime.ToSeconds(queue.NowNs));
+    public void Learned(int server, bool failed) => (adaptive ?? hedging)?.Learn(server, failed, SimTime.ToSeconds(queue.NowNs));
 
     private static double BootQuantileSeconds(Parameters p) => p.BootMedianSeconds * PortableMath.Exp(p.BootSigma * PortableMath.NormalQuantile(0.75));
 
@@ -201,6 +202,7 @@ public sealed class CiWorkload : IReplicaWork, IOperationOwner
         hosts = hosts[..Math.Min(adaptive?.Sample ?? options.Policy.Replicas, options.Servers)];
         uint tries = launches[slot].Tries;
         TargetPicker.PickAny(targets, launches[slot].Number, tries, options.Servers, hosts);
+        hedging?.BestFirst(hosts, SimTime.ToSeconds(queue.NowNs));
         hosts = adaptive is null ? hosts : hosts[..adaptive.Choose(hosts, SimTime.ToSeconds(queue.NowNs))];
         race.Open(slot, tries, -1, hosts, long.MaxValue, counted: true);
     }

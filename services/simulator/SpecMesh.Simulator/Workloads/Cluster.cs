@@ -6,6 +6,8 @@ namespace SpecMesh.Simulator.Workloads;
 /// <summary>The parts of the model that workloads of migrations share, put together, and the events that mean the same to all of them.</summary>
 public sealed class Cluster
 {
+    private const uint SlowPurpose = 37;
+
     private readonly Parameters parameters;
 
     /// <param name="options">The run.</param>
@@ -17,11 +19,12 @@ public sealed class Cluster
         const double Gb = 1e9;
         Faults = new(Queue, parameters.FaultsOf(options.FailedShare), options.Servers, options.Seed);
         Fleet = new(options.Servers, parameters.VmsPerServer, parameters.ServerMemoryGb, parameters.DirtyMinPagesPerSecond, parameters.DirtyMaxPagesPerSecond, options.Seed) { IsUnlimited = parameters.Validation };
-        Network = new(Queue, options.Servers, parameters.NicGbPerSecond * Gb, parameters.StreamGbPerSecond * Gb, !parameters.Validation, parameters.Network == NetworkSharing.MaxMin);
+        Network = new(Queue, options.Servers, parameters.NicGbPerSecond * Gb, parameters.StreamGbPerSecond * Gb, !parameters.Validation, parameters.Network == NetworkSharing.MaxMin) { TargetBytesPerSecond = SlowTargets(options) };
         Race = new(Queue, Faults, options.Policy.ConductWith(parameters, normalSeconds: 30), options.Servers);
         MigrationModel model = new(
             new PreCopyLimits(parameters.StopPages, parameters.MaxRounds, parameters.MaxSentFactor, parameters.StopSeconds, parameters.Dirtying), parameters.WorkingSetShare, parameters.MigrationErrorMinSeconds, parameters.MigrationErrorMaxSeconds);
-        Migrations = new(Queue, Race, Network, Fleet, model, options.Seed) { RefusingServers = refusing };
+        MigrationLimits limits = new(parameters.TimeoutSeconds, parameters.MaxBytesFactor, parameters.MinProgress, parameters.AbortLast);
+        Migrations = new(Queue, Race, Network, Fleet, model, options.Seed) { RefusingServers = refusing, Costs = limits.IsNone ? null : new MigrationCosts(Queue, Race, limits) };
         Race.Connect(Migrations, owner);
     }
 
@@ -59,6 +62,9 @@ public sealed class Cluster
                 break;
             case EventKind.RoundEnd when Race.IsCurrent(happened):
                 Migrations.RoundEnd((int)happened.Entity);
+                break;
+            case EventKind.CostCheck:
+                Migrations.Costs?.Check(happened, Migrations);
                 break;
             case EventKind.OperationTimer:
                 Race.TimerDue(happened);
@@ -107,6 +113,27 @@ public sealed class Cluster
                 Race.GiveUp(operation);
             }
         }
+    }
+
+    /// <summary>Exactly as many slow servers as asked for, by lot; null when there are none.</summary>
+    private static double[]? SlowTargets(RunOptions options)
+    {
+        Parameters parameters = options.Parameters;
+        if (parameters.SlowShare == 0)
+        {
+            return null;
+        }
+
+        RandomStream lots = new(options.Seed, SlowPurpose);
+        double full = parameters.StreamGbPerSecond * 1e9;
+        double[] most = new double[options.Servers];
+        Array.Fill(most, full);
+        foreach (int server in Enumerable.Range(0, options.Servers).OrderBy(server => lots.Bits((uint)server, 0)).Take((int)Math.Round(parameters.SlowShare * options.Servers)))
+        {
+            most[server] = full * parameters.SlowFactor;
+        }
+
+        return most;
     }
 
     private void ServerFailed(int server)

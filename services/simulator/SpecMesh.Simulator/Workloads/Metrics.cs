@@ -27,6 +27,9 @@ public static class Metrics
     /// <summary>Capacity: operations that were counted.</summary>
     public const string Operations = "operations";
 
+    /// <summary>Capacity, upgrade: replicas that a cost limit ended, per operation. Only where a limit is set.</summary>
+    public const string CostAbortsPerOperation = "cost_aborts_per_operation";
+
     /// <summary>CI: mean time from the request of a launch until its machine is up.</summary>
     public const string LaunchDelaySeconds = "launch_delay_s";
 

@@ -88,6 +88,9 @@ public static class ParameterText
             (nameof(p.UpgradeMinSeconds), p.UpgradeMinSeconds, nameof(p.UpgradeMaxSeconds), p.UpgradeMaxSeconds),
             (nameof(p.UnderloadedShare), p.UnderloadedShare, nameof(p.OverloadedShare), p.OverloadedShare),
         ];
-        return ordered.Where(pair => pair.LeastValue > pair.MostValue).Select(pair => $"{pair.Least} is above {pair.Most}.");
+        IEnumerable<string> slow = p.SlowShare > 0 && p.Network == NetworkSharing.MaxMin ? ["SlowShare is for network=simple only."] : [];
+        bool isUnlimited = p is { TimeoutSeconds: 0, MaxBytesFactor: 0, MinProgress: 0 };
+        IEnumerable<string> last = p.AbortLast && isUnlimited ? ["AbortLast is about a limit: set timeoutSeconds, maxBytesFactor or minProgress."] : [];
+        return ordered.Where(pair => pair.LeastValue > pair.MostValue).Select(pair => $"{pair.Least} is above {pair.Most}.").Concat(slow).Concat(last);
     }
 }

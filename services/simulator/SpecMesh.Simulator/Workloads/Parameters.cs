@@ -123,6 +123,34 @@ public sealed record Parameters
     [Range(1, 1e5)]
     public double InvocationSeconds { get; init; } = 300;
 
+    // ---- What a migration may cost, judged every second by the production's policies; 0: not limited ----
+
+    /// <summary>Longest time of a replica.</summary>
+    [Range(0, 86_400)]
+    public double TimeoutSeconds { get; init; }
+
+    /// <summary>
+    /// Most that a replica sends, in times its memory. A guest of this model's defaults sends at most 1.09 times its memory at full rate, and one with less than a tenth left may finish, which it has after
+    /// its first round: so this acts on guests that write more, or more quickly (<see cref="WorkingSetShare"/>, <see cref="DirtyMaxPagesPerSecond"/>).
+    /// </summary>
+    [Range(0, 1000)]
+    public double MaxBytesFactor { get; init; }
+
+    /// <summary>Lowest share of its siblings' median rate that a replica may have.</summary>
+    [Range(0, 0.99)]
+    public double MinProgress { get; init; }
+
+    /// <summary>Whether the last replica that works may be ended too. If not, an operation that has only slow targets goes on.</summary>
+    public bool AbortLast { get; init; }
+
+    /// <summary>Share of the servers that take migration streams slowly, all the time.</summary>
+    [Range(0, 1)]
+    public double SlowShare { get; init; }
+
+    /// <summary>The part of a stream's rate that a slow server takes.</summary>
+    [Range(1e-4, 1)]
+    public double SlowFactor { get; init; } = 0.1;
+
     // ---- Hedged start ----
 
     /// <summary>A hedged operation starts its next replica after so long; 0 means the workload's normal time (three quarters of the starts end before it).</summary>
@@ -217,6 +245,9 @@ public sealed record Parameters
 
     /// <summary>The closed forms' assumptions: every target has room, and streams share no link.</summary>
     public bool Validation { get; init; }
+
+    /// <summary>Whether anything is set that only migrations know: a limit of their cost, or slow servers.</summary>
+    public bool LimitsMigrations => TimeoutSeconds > 0 || MaxBytesFactor > 0 || MinProgress > 0 || SlowShare > 0;
 
     /// <summary>The fault model at a share of failed servers.</summary>
     public FaultModel FaultsOf(double failedShare) => new(failedShare, FailureMinSeconds, FailureMaxSeconds);

@@ -16,7 +16,7 @@ public sealed class UpgradeWorkload : IOperationOwner
     private readonly ModelState state;
     private readonly Parameters parameters;
     private readonly Cluster cluster;
-    private readonly AdaptiveTargets? adaptive;
+    private readonly AdaptiveTargets? adaptive, hedging;
     private readonly RandomStream targets, durations;
     private readonly RoomIndex upgraded, pending;
     private readonly UpgradeState[] states;
@@ -26,7 +26,7 @@ public sealed class UpgradeWorkload : IOperationOwner
     private int nextServer;
     private int done;
     private long endNs;
-    private long startedReplicas;
+    private long startedReplicas, costAborts;
 
     private UpgradeWorkload(RunOptions options)
     {
@@ -35,6 +35,7 @@ public sealed class UpgradeWorkload : IOperationOwner
         cluster = new Cluster(options, this, server => states![server] is UpgradeState.Evacuating or UpgradeState.Upgrading);
         state = new ModelState(cluster.Queue, cluster.Faults, cluster.Race, cluster);
         adaptive = options.Policy.IsAdaptive ? new AdaptiveTargets(options.Servers, parameters) : null;
+        hedging = options.Policy.Kind == ManagerKind.Hedged ? new AdaptiveTargets(options.Servers, parameters) : null;
         targets = new(options.Seed, TargetPurpose);
         durations = new(options.Seed, DurationPurpose);
         states = new UpgradeState[options.Servers];
@@ -95,7 +96,7 @@ public sealed class UpgradeWorkload : IOperationOwner
     }
 
     /// <inheritdoc/>
-    public void Learned(int server, bool failed) => adaptive?.Learn(server, failed, SimTime.ToSeconds(cluster.Queue.NowNs));
+    public void Learned(int server, bool failed) => (adaptive ?? hedging)?.Learn(server, failed, SimTime.ToSeconds(cluster.Queue.NowNs));
 
     private bool IsOver => done == options.Servers;
 
@@ -126,6 +127,7 @@ public sealed class UpgradeWorkload : IOperationOwner
     private void Settle(int operation, int target)
     {
         startedReplicas += cluster.Race.OperationAt(operation).Started;
+        costAborts += cluster.Race.OperationAt(operation).CostAborts;
         cluster.Settle(operation, target);
         foreach (int host in cluster.Race.TargetsOf(operation))
         {
@@ -196,6 +198,11 @@ public sealed class UpgradeWorkload : IOperationOwner
         int found = ChooseTargets(vm, source, hosts);
         long deadlineNs = cluster.Queue.NowNs + SimTime.FromSeconds(parameters.InvocationSeconds);
         uint draw = tries[vm]++;
+        if (draw == byte.MaxValue && parameters.AbortLast)
+        {
+            throw new InvalidOperationException($"Machine {vm} of {cluster.Fleet.MemoryBytes(vm) / 1e9} GB was tried {draw} times: with abortLast, a limit that it cannot meet never lets the upgrade end.");
+        }
+
         if (found == 0)
         {
             machines[vm] = MachineState.Waiting;
@@ -219,7 +226,10 @@ public sealed class UpgradeWorkload : IOperationOwner
         int found = Pick(upgraded, vm, units, hosts[..(adaptive?.Sample ?? options.Policy.Replicas)], 0, ref part);
         // An upgraded server spares the machine a second move, so the others are asked only for what is missing.
         int wanted = adaptive is null ? options.Policy.Replicas : parameters.AdaptiveMaxReplicas;
+        int first = found;
         found = found >= wanted ? found : Pick(pending, vm, units, hosts[..wanted], found, ref part);
+        hedging?.BestFirst(hosts[..first], SimTime.ToSeconds(cluster.Queue.NowNs));
+        hedging?.BestFirst(hosts[first..found], SimTime.ToSeconds(cluster.Queue.NowNs));
         if (adaptive is null || found == 0)
         {
             return found;
@@ -261,14 +271,20 @@ public sealed class UpgradeWorkload : IOperationOwner
         BeginNextServer();
     }
 
-    private RunResult Result(RunSummary summary) => new(
-        new Dictionary<string, double>
+    private RunResult Result(RunSummary summary)
+    {
+        Dictionary<string, double> values = new()
         {
             [Metrics.UpgradeHours] = SimTime.ToSeconds(endNs) / 3600,
             [Metrics.AttemptsPerVm] = startedReplicas / (double)cluster.Fleet.Vms,
-        },
-        summary.Events,
-        summary.TraceHash);
+        };
+        if (cluster.Migrations.Costs is not null)
+        {
+            values[Metrics.CostAbortsPerOperation] = costAborts / (double)Math.Max(1, cluster.Race.Opened);
+        }
+
+        return new(values, summary.Events, summary.TraceHash);
+    }
 
     private readonly struct Handler(UpgradeWorkload workload) : IEventHandler
     {

@@ -1,5 +1,4 @@
 using System.Collections.Immutable;
-using SpecMesh.Contracts;
 using SpecMesh.Speculation.Replication;
 
 namespace SpecMesh.Speculation.Placement;
@@ -43,20 +42,48 @@ public sealed class FleetFailureRates
     private DiscountedOutcomes OutcomesOf(HostState host) => fleet.Outcomes.GetValueOrDefault(host.HostId).At(nowSeconds, options.HalfLifeSeconds);
 }
 
-/// <summary>The fewest hosts that are expected to reach an epsilon, chosen by <see cref="AdaptiveReplication"/>; the named target choice decides between equals.</summary>
+/// <summary>Hosts by how likely they are to fail a replica, ranked by <see cref="AdaptiveReplication"/>; the order in which they are given, that of the named target choice, decides between equals.</summary>
 internal static class AdaptiveTargets
 {
-    public static (IReadOnlyList<HostState> Chosen, ReplicationVerdict Verdict) Choose(
-        Fleet fleet, IReadOnlyList<HostState> preferred, SelectTargets command, ReplicationWish wish, DateTimeOffset now)
+    /// <summary>The same hosts in another order: the best of each failure domain first, so that what failed one replica is not what the next one meets.</summary>
+    public static IEnumerable<HostState> BestFirst(Fleet fleet, IReadOnlyList<HostState> hosts, DateTimeOffset now)
     {
-        FleetFailureRates rates = new(fleet, now, EstimationOptions.Default);
+        AdaptiveOptions all = AdaptiveOptions.Default with { MaxReplicas = AdaptiveReplication.MostReplicas };
+        return Rank(new FleetFailureRates(fleet, now, EstimationOptions.Default), hosts, all).Select(best => fleet.Hosts[best.HostId]).Union(hosts);
+    }
+
+    /// <summary>The best hosts, as many as could be chosen, the best first.</summary>
+    public static IReadOnlyList<RankedHost> Rank(FleetFailureRates rates, IReadOnlyList<HostState> preferred, AdaptiveOptions options)
+    {
         Dictionary<string, int> domains = new(StringComparer.Ordinal);
         Candidate[] candidates = [.. preferred.Select((host, i) => new Candidate(i, NumberOf(host.FailureDomain), rates.Of(host)))];
-        AdaptiveOptions options = AdaptiveOptions.Default with { Epsilon = wish.Epsilon ?? AdaptiveOptions.Default.Epsilon, MaxReplicas = command.Count };
-        Candidate[] chosen = new Candidate[command.Count];
-        ReplicationVerdict verdict = AdaptiveReplication.Choose(options, candidates, command.Count, before: 0, chosen);
-        return ([.. chosen.Take(verdict.Replicas).Select(candidate => preferred[candidate.Host])], verdict);
+        Candidate[] ranked = new Candidate[options.MaxReplicas];
+        int found = AdaptiveReplication.Rank(options, candidates, ranked);
+        return [.. ranked.Take(found).Select(candidate => new RankedHost(preferred[candidate.Host].HostId, candidate.FailureProbability))];
 
         int NumberOf(string domain) => domains.TryGetValue(domain, out int number) ? number : domains[domain] = domains.Count;
+    }
+
+    /// <summary>
+    /// Hosts that are worse than the cluster's mean and of which nothing has been heard for long. Their estimates fall with time, but never below those of hosts that have nothing but
+    /// successes: without a probe they would stay behind for ever.
+    /// </summary>
+    public static IReadOnlyList<OverdueHost> Overdue(Fleet fleet, FleetFailureRates rates, IReadOnlyList<HostState> fitting, SpeculationPolicy policy, DateTimeOffset now)
+    {
+        if (policy.Probes is not { } options)
+        {
+            return [];
+        }
+
+        double nowSeconds = DiscountedOutcomes.SecondsOf(now);
+        return
+        [
+            .. fitting.Where(host => fleet.Outcomes.ContainsKey(host.HostId) && rates.Of(host) > rates.ClusterMean)
+                .Select(host => new OverdueHost(host.HostId, nowSeconds - Math.Max(fleet.Outcomes[host.HostId].AtSeconds, fleet.Speculation.ProbedAtSeconds.GetValueOrDefault(host.HostId))))
+                .Where(host => host.UnheardSeconds >= options.AfterSeconds)
+                .OrderByDescending(host => host.UnheardSeconds)
+                .ThenBy(host => host.HostId, StringComparer.Ordinal)
+                .Take(AdaptiveReplication.MostReplicas + 1),
+        ];
     }
 }

@@ -12,6 +12,9 @@ public sealed record Fleet(ImmutableSortedDictionary<string, HostState> Hosts, I
     /// <summary>How replicas have ended on a host, by its id; hosts that nothing was counted on are absent.</summary>
     public ImmutableDictionary<string, DiscountedOutcomes> Outcomes { get; init; } = ImmutableDictionary.Create<string, DiscountedOutcomes>(StringComparer.Ordinal);
 
+    /// <summary>What earlier operations leave behind for the number of replicas of later ones.</summary>
+    public SpeculationState Speculation { get; init; } = SpeculationState.None;
+
     /// <summary>No hosts.</summary>
     public static Fleet Empty { get; } = new(
         ImmutableSortedDictionary.Create<string, HostState>(StringComparer.Ordinal),
@@ -30,7 +33,7 @@ public sealed record Fleet(ImmutableSortedDictionary<string, HostState> Hosts, I
             fleet = fleet.With(events.Aggregate(before, HostState.Evolve));
         }
 
-        return fleet;
+        return decision.Speculation is { } speculation ? fleet with { Speculation = SpeculationState.Evolve(fleet.Speculation, speculation.Decided) } : fleet;
     }
 }
 
@@ -39,6 +42,14 @@ public sealed record Fleet(ImmutableSortedDictionary<string, HostState> Hosts, I
 /// <param name="Effects">Messages that leave through the outbox, in order.</param>
 public sealed record PlacementDecision(IReadOnlyDictionary<string, IReadOnlyList<object>> EventsByHost, IReadOnlyList<Effect> Effects)
 {
+    /// <summary>What is recorded in <c>speculation-cluster</c>; null: nothing.</summary>
+    public SpeculationStep? Speculation { get; init; }
+
     /// <summary>Nothing happens.</summary>
     public static PlacementDecision Nothing { get; } = new(ImmutableDictionary<string, IReadOnlyList<object>>.Empty, []);
 }
+
+/// <summary>A decision about the number of replicas.</summary>
+/// <param name="Question">What was asked; kept beside the event, so that it can be answered again.</param>
+/// <param name="Decided">The event.</param>
+public sealed record SpeculationStep(SpeculationQuestion Question, SpeculationDecided Decided);

@@ -24,14 +24,16 @@ public static class PlacementDecider
     /// <param name="fleet">All hosts.</param>
     /// <param name="command">The request. It also seeds the only chance in the choice, so that the same fleet gives the same hosts.</param>
     /// <param name="now">Present time.</param>
+    /// <param name="policy">What the cluster's operator lays down; null: <see cref="SpeculationPolicy.Default"/>.</param>
     /// <returns>For each chosen host a <see cref="HostReserved"/>, and a <see cref="ReservationDeadline"/> that makes it a lease.</returns>
-    public static PlacementDecision Decide(Fleet fleet, SelectTargets command, DateTimeOffset now)
+    public static PlacementDecision Decide(Fleet fleet, SelectTargets command, DateTimeOffset now, SpeculationPolicy? policy = null)
     {
         RequestKey key = new(command.OperationId, command.Request);
-        List<string> before = [.. fleet.Hosts.Values.Where(host => host.Answered(key)).Select(host => host.HostId)];
+        List<HostState> before = [.. fleet.Hosts.Values.Where(host => host.Answered(key))];
         if (before.Count > 0)
         {
-            return Answer(new TargetsReserved(command.OperationId, command.Request, before, new Reason("targets-reserved", "The request was answered before with these hosts.")));
+            IReadOnlyList<string> again = InOrderOfStart(fleet, before, command, now);
+            return Answer(new TargetsReserved(command.OperationId, command.Request, again, new Reason("targets-reserved", "The request was answered before with these hosts.")));
         }
 
         if (WhatIsWrong(command, now) is { } wrong)
@@ -47,18 +49,65 @@ public static class PlacementDecider
             return Refuse(command, new Reason("no-fitting-hosts", story, fitting.Count, command.Count));
         }
 
-        TargetChoice.TryGet(command.TargetChoice, out ChooseTargets? choose);
-        Prng random = new(Prng.SeedOf(command.OperationId, command.Request));
-        if (command.Replication is { Policy: ReplicationRules.Adaptive } wish)
+        return SpeculationDecider.Concerns(command, policy ?? SpeculationPolicy.Default)
+            ? Speculate(fleet, fitting, command, policy ?? SpeculationPolicy.Default, story, now)
+            : Reserve(command, InOrderOfStart(fleet, [.. Preferred(fitting, command).Take(command.Count)], command, now), new Reason("targets-reserved", story, fitting.Count, command.Count));
+    }
+
+    /// <summary>The number of replicas depends on how hosts have fared, or on what the cluster affords.</summary>
+    private static PlacementDecision Speculate(Fleet fleet, List<HostState> fitting, SelectTargets command, SpeculationPolicy policy, string story, DateTimeOffset now)
+    {
+        IReadOnlyList<HostState> preferred = Preferred(fitting, command);
+        bool isAdaptive = SpeculationDecider.IsAdaptive(command.Replication);
+        FleetFailureRates rates = new(fleet, now, EstimationOptions.Default);
+        IReadOnlyList<RankedHost> ranked = isAdaptive
+            ? AdaptiveTargets.Rank(rates, preferred, SpeculationDecider.OptionsOf(command.Replication!, command.Count, policy.LowerMargin))
+            : [];
+        SpeculationQuestion question = new(
+            command.OperationId,
+            command.Request,
+            command.Count,
+            command.Replication,
+            command.Allowed.Count == 0,
+            fitting.Count,
+            ranked,
+            isAdaptive ? AdaptiveTargets.Overdue(fleet, rates, fitting, policy, now) : [],
+            policy,
+            now);
+        SpeculationAnswer answer = SpeculationDecider.Decide(fleet.Speculation, question);
+        if (answer.BudgetCut is { } cut && !command.AcceptFewer)
         {
-            (IReadOnlyList<HostState> fewest, ReplicationVerdict verdict) = AdaptiveTargets.Choose(fleet, choose!(fitting, fitting.Count, random), command, wish, now);
-            Reason why = verdict.ToReason();
-            return Reserve(command, fewest, why with { Code = "targets-reserved", Detail = $"{story} {fewest.Count} chosen ({why.Code}): {why.Detail}" });
+            return Refuse(command, cut);
         }
 
-        IReadOnlyList<HostState> chosen = choose!(fitting, Math.Min(command.Count, fitting.Count), random);
-        return Reserve(command, chosen, new Reason("targets-reserved", story, fitting.Count, command.Count));
+        IEnumerable<string> chosen = (isAdaptive ? ranked.Select(host => host.HostId) : preferred.Select(host => host.HostId)).Take(answer.Replicas);
+        IEnumerable<string> hostIds = answer.Probe is { } probe ? chosen.Append(probe.HostId) : chosen;
+        IReadOnlyList<string> inOrder = InOrderOfStart(fleet, [.. hostIds.Select(hostId => fleet.Hosts[hostId])], command, now);
+        PlacementDecision reserved = Reserve(command, inOrder, WhySoMany(answer, fitting.Count, command, story), answer.Recorded.Verdicts);
+        return reserved with { Speculation = new SpeculationStep(question, answer.Recorded) };
     }
+
+    private static Reason WhySoMany(SpeculationAnswer answer, int fitting, SelectTargets command, string story)
+    {
+        string verdicts = string.Concat(answer.Recorded.Verdicts.Select(verdict => $" {verdict.Code}: {verdict.Detail}"));
+        Reason why = answer.Number is { } number ? number.ToReason() : answer.BudgetCut ?? new Reason("", "", fitting, command.Count);
+        return why with { Code = "targets-reserved", Detail = verdicts.Length == 0 ? story : $"{story} {answer.Recorded.Replicas} chosen.{verdicts}" };
+    }
+
+    /// <summary>All fitting hosts, those first that the named choice prefers.</summary>
+    private static IReadOnlyList<HostState> Preferred(List<HostState> fitting, SelectTargets command)
+    {
+        TargetChoice.TryGet(command.TargetChoice, out ChooseTargets? choose);
+        return choose!(fitting, fitting.Count, new Prng(Prng.SeedOf(command.OperationId, command.Request)));
+    }
+
+    /// <summary>
+    /// Replicas that start one after the other start on the hosts that are least likely to fail them, by what is known now. Where all start at once the order says nothing, and is that of the ids.
+    /// </summary>
+    private static IReadOnlyList<string> InOrderOfStart(Fleet fleet, IReadOnlyList<HostState> hosts, SelectTargets command, DateTimeOffset now) =>
+        command.Replication is { Policy: ReplicationRules.Hedged }
+            ? [.. AdaptiveTargets.BestFirst(fleet, hosts, now).Select(host => host.HostId)]
+            : [.. hosts.Select(host => host.HostId).Order(StringComparer.Ordinal)];
 
     private static Reason? WhatIsWrong(SelectTargets command, DateTimeOffset now) => command switch
     {
@@ -110,10 +159,8 @@ public static class PlacementDecider
         }
     }
 
-    private static PlacementDecision Reserve(SelectTargets command, IReadOnlyList<HostState> chosen, Reason reason)
+    private static PlacementDecision Reserve(SelectTargets command, IReadOnlyList<string> hostIds, Reason reason, IReadOnlyList<Reason>? verdicts = null)
     {
-        // The order of ids, because that is the order in which a repeated request finds them again.
-        List<string> hostIds = [.. chosen.Select(host => host.HostId).Order(StringComparer.Ordinal)];
         ImmutableSortedDictionary<string, IReadOnlyList<object>> events = hostIds.ToImmutableSortedDictionary(
             hostId => hostId,
             hostId => (IReadOnlyList<object>)[new HostReserved(hostId, command.OperationId, command.Request, command.MemoryBytes, command.LeaseUntil)],
@@ -121,7 +168,7 @@ public static class PlacementDecider
         return new PlacementDecision(
             events,
             [
-                new Effect(new TargetsReserved(command.OperationId, command.Request, hostIds, reason)),
+                new Effect(new TargetsReserved(command.OperationId, command.Request, hostIds, reason, verdicts is { Count: > 0 } ? verdicts : null)),
                 .. hostIds.Select(hostId => new Effect(new ReservationDeadline(hostId, command.OperationId), DueAt: command.LeaseUntil)),
             ]);
     }

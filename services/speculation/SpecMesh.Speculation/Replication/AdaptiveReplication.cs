@@ -37,18 +37,32 @@ public static class AdaptiveReplication
     /// <param name="before">Replicas of the last operation of this kind, for the hysteresis; 0: none known.</param>
     /// <param name="chosen">Where the chosen hosts go, the best first; at least <see cref="AdaptiveOptions.MaxReplicas"/> long.</param>
     /// <returns>How many there are, and why.</returns>
-    public static ReplicationVerdict Choose(AdaptiveOptions options, ReadOnlySpan<Candidate> candidates, int budget, int before, Span<Candidate> chosen)
-    {
-        int most = Math.Min(Math.Min(options.MaxReplicas, MostReplicas), candidates.Length);
-        int found = BestOfEachDomain(candidates, chosen[..most]);
-        if (found < most && options.RepeatDomains)
-        {
-            found = AddRepeats(candidates, chosen[..most], found);
-        }
+    public static ReplicationVerdict Choose(AdaptiveOptions options, ReadOnlySpan<Candidate> candidates, int budget, int before, Span<Candidate> chosen) =>
+        CountOf(options, chosen[..Rank(options, candidates, chosen)], candidates.Length, budget, before);
 
+    /// <summary>The hosts that replicas would go to, one after the other: the best of each of the best failure domains, then second ones.</summary>
+    /// <param name="options">What is asked for.</param>
+    /// <param name="candidates">Hosts with room for a replica, in the order in which equals are preferred.</param>
+    /// <param name="ranked">Where they go; at least <see cref="AdaptiveOptions.MaxReplicas"/> long.</param>
+    /// <returns>How many there are.</returns>
+    public static int Rank(AdaptiveOptions options, ReadOnlySpan<Candidate> candidates, Span<Candidate> ranked)
+    {
+        int most = MostOf(options, candidates.Length);
+        int found = BestOfEachDomain(candidates, ranked[..most]);
+        return found < most && options.RepeatDomains ? AddRepeats(candidates, ranked[..most], found) : found;
+    }
+
+    /// <summary>How many of the ranked hosts are enough.</summary>
+    /// <param name="options">What is asked for.</param>
+    /// <param name="ranked">What <see cref="Rank"/> found.</param>
+    /// <param name="candidates">How many hosts it was found among.</param>
+    /// <param name="budget">Replicas that the cluster can afford now, the first included.</param>
+    /// <param name="before">Replicas of the last operation of this kind; 0: none known.</param>
+    public static ReplicationVerdict CountOf(AdaptiveOptions options, ReadOnlySpan<Candidate> ranked, int candidates, int budget, int before)
+    {
         int affordable = Math.Max(1, budget);
         double miss = 1;
-        for (int k = 0; k < found; k++)
+        for (int k = 0; k < ranked.Length; k++)
         {
             double epsilon = k < before ? options.Epsilon * options.LowerMargin : options.Epsilon;
             if (k > 0 && miss <= epsilon)
@@ -61,7 +75,7 @@ public static class AdaptiveReplication
                 return new(k, "budget-empty", "The budget for speculative work allows no more.", miss, options.Epsilon);
             }
 
-            double next = Cautious(options, chosen[k].FailureProbability);
+            double next = Cautious(options, ranked[k].FailureProbability);
             if (k > 0 && options.DelayWorthAttempts is { } worth && !ReplicationEconomy.IsWorthIt(Math.Pow(miss * next, 1.0 / (k + 1)), k, worth))
             {
                 return new(k, "not-worth-it", "One replica more costs more attempts than the delay that it saves is worth.", miss, options.Epsilon);
@@ -70,14 +84,17 @@ public static class AdaptiveReplication
             miss *= next;
         }
 
-        return (found, miss <= options.Epsilon) switch
+        int most = MostOf(options, candidates);
+        return (ranked.Length, miss <= options.Epsilon) switch
         {
             (0, _) => new(0, "no-fitting-hosts", "No host has room.", 1, options.Epsilon),
-            (_, true) => new(found, "epsilon-reached", "These replicas are expected to fail together rarely enough.", miss, options.Epsilon),
-            _ when found == most && most < candidates.Length => new(found, "most-replicas", "No more replicas are allowed.", miss, options.Epsilon),
-            _ => new(found, "no-more-hosts", "No more hosts, or failure domains, have room.", miss, options.Epsilon),
+            (_, true) => new(ranked.Length, "epsilon-reached", "These replicas are expected to fail together rarely enough.", miss, options.Epsilon),
+            _ when ranked.Length == most && most < candidates => new(ranked.Length, "most-replicas", "No more replicas are allowed.", miss, options.Epsilon),
+            _ => new(ranked.Length, "no-more-hosts", "No more hosts, or failure domains, have room.", miss, options.Epsilon),
         };
     }
+
+    private static int MostOf(AdaptiveOptions options, int candidates) => Math.Min(Math.Min(options.MaxReplicas, MostReplicas), candidates);
 
     private static double Cautious(AdaptiveOptions options, double probability) => Math.Min(options.WorstProbability, options.Caution * probability);
 

@@ -164,15 +164,14 @@ internal static class SourceOwnership
         StopTheClock(step);
         foreach (SourceReplica replica in step.State.Live.ToList())
         {
-            bool winner = view.OwnerOperationId == step.State.OperationId && view.OwnerReplica == replica.Replica;
-            if (winner)
+            Reason lost = new("lost-the-race", view.OwnerHostId is { } owner ? $"The replica on {owner} won." : "The machine has no owner any more.");
+            if (view.OwnerOperationId == step.State.OperationId)
             {
-                step.Put(replica with { Ended = true, Waiting = false });
-                step.Do(new SourceEffect.CloseStream(replica.Replica, new Reason("won", "The transfer is complete.")));
+                // The operation reads who has won, and so who has lost, on the same event stream: it is not told. What was measured goes with the source's last word.
+                step.Close(replica.Replica, view.OwnerReplica == replica.Replica ? new Reason("won", "The transfer is complete.") : lost);
             }
             else
             {
-                Reason lost = new("lost-the-race", view.OwnerHostId is { } owner ? $"The replica on {owner} won." : "The machine has no owner any more.");
                 step.End(replica.Replica, new ReplicaAborted(step.State.OperationId, replica.Replica, step.State.Epoch, replica.Command.TargetHostId, lost, replica.Counters));
             }
         }

@@ -102,9 +102,15 @@ internal sealed class SourceStep(SourceState state, SourceLimits limits, DateTim
             ReplicaCancelled cancelled => cancelled.Reason,
             _ => throw new InvalidOperationException($"{message.GetType().Name} does not end a replica."),
         };
+        Close(number, reason);
+        Do(new SourceEffect.Report(message));
+    }
+
+    /// <summary>Ends a replica of which the operation knows already.</summary>
+    public void Close(int number, Reason reason)
+    {
         Put(State.Replicas[number] with { Ended = true, Waiting = false });
         Do(new SourceEffect.CloseStream(number, reason));
-        Do(new SourceEffect.Report(message));
     }
 
     /// <summary>

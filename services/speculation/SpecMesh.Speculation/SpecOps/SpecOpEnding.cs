@@ -117,6 +117,7 @@ internal static class SpecOpEnding
             return;
         }
 
+        bool races = draft.State.Phase == SpecOpPhase.Racing;
         ActOnCommit(draft);
         if (draft.State.MachineReplica == cleaned.Replica)
         {
@@ -131,8 +132,9 @@ internal static class SpecOpEnding
         }
 
         draft.Record(cleaned);
-        if (NeedsNoMore(draft.State, replica.HostId))
+        if (races && NeedsNoMore(draft.State, replica.HostId))
         {
+            // Once the operation has its outcome, placement acts on the report itself, and on the settlement.
             draft.Publish(new ReleaseTargets(draft.OperationId, [replica.HostId]));
         }
 

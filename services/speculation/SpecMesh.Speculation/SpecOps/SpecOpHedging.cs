@@ -34,7 +34,10 @@ internal static class SpecOpHedging
         }
     }
 
-    /// <summary>Starts the next replica that waits; false when none does.</summary>
+    /// <summary>
+    /// Starts the next replica that waits; false when none does. Hosts that have come under suspicion since they were reserved are passed over while another one waits or a replica runs, and
+    /// those that are confirmed dead always: their silence is known, and need not be waited for once more.
+    /// </summary>
     public static bool StartNext(SpecOpDraft draft, Reason reason)
     {
         if (draft.State is not { Phase: SpecOpPhase.Racing, WaitingHostIds: { Count: > 0 } waiting })
@@ -42,9 +45,26 @@ internal static class SpecOpHedging
             return false;
         }
 
-        SpecOpRace.Plan(draft, [waiting[0]], reason, [.. waiting.Skip(1)]);
+        string? next = waiting.FirstOrDefault(host => UnfitnessOf(draft, host) is null);
+        if (next is null && !draft.State.Live.Any())
+        {
+            next = waiting.FirstOrDefault(host => UnfitnessOf(draft, host) is { IsFenced: false });
+        }
+
+        if (next is null)
+        {
+            return false;
+        }
+
+        List<string> passedOver = [.. waiting.TakeWhile(host => host != next).Select(host => $"{host} is passed over: {UnfitnessOf(draft, host)?.Reason.Detail}")];
+        SpecOpRace.Plan(draft, [next], reason with { Detail = string.Join(' ', [reason.Detail, .. passedOver]) }, [.. waiting.Where(host => host != next)]);
         return true;
     }
+
+    private static UnfitHost? UnfitnessOf(SpecOpDraft draft, string hostId) =>
+        draft.State.FencedHosts.Contains(hostId)
+            ? new UnfitHost(hostId, new Reason("host-fenced", $"{hostId} is confirmed dead."), IsFenced: true)
+            : draft.Facts.UnfitHosts?.FirstOrDefault(unfit => unfit.HostId == hostId);
 
     /// <summary>The operation has its outcome: what was reserved for replicas that have not started is given back.</summary>
     public static void GiveBackWaiting(SpecOpDraft draft)

@@ -27,15 +27,15 @@ internal static class SpecOpRace
         }
 
         (IReadOnlyList<string> now, IReadOnlyList<string> later) = SpecOpHedging.Split(draft, reserved.HostIds);
-        Plan(draft, now, reserved.Reason, later);
+        Plan(draft, now, reserved.Reason, later, reserved.Verdicts);
     }
 
     /// <summary>Numbers the replicas and tells their hosts to begin.</summary>
-    public static void Plan(SpecOpDraft draft, IReadOnlyList<string> hostIds, Reason reason, IReadOnlyList<string> waiting)
+    public static void Plan(SpecOpDraft draft, IReadOnlyList<string> hostIds, Reason reason, IReadOnlyList<string> waiting, IReadOnlyList<Reason>? verdicts = null)
     {
         int first = draft.State.Replicas.Count;
         List<PlannedReplica> planned = [.. hostIds.Select((host, i) => new PlannedReplica(first + i, host))];
-        draft.Record(new ReplicasPlanned(draft.OperationId, planned, reason, waiting.Count > 0 ? waiting : null));
+        draft.Record(new ReplicasPlanned(draft.OperationId, planned, reason, waiting.Count > 0 ? waiting : null, verdicts));
         SpecOpAccepted op = draft.Accepted;
         foreach (PlannedReplica replica in planned.Where(replica => !draft.State.FencedHosts.Contains(replica.HostId)))
         {

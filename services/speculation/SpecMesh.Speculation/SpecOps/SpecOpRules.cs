@@ -1,5 +1,6 @@
 using System.Security.Cryptography;
 using System.Text.Json;
+using System.Text.Json.Serialization;
 using SpecMesh.Contracts;
 using SpecMesh.Speculation.Costs;
 using SpecMesh.Speculation.Replication;
@@ -10,7 +11,18 @@ namespace SpecMesh.Speculation.SpecOps;
 /// <param name="Ownership">The machine's event stream at the moment of the decision.</param>
 /// <param name="UnknownHosts">Those of the request's targets that no host has ever registered as.</param>
 /// <param name="OwnerSuspicion">Why the owner's host is suspected; null while it is trusted, and where the decision does not ask.</param>
-public sealed record SpecOpFacts(OwnershipView Ownership, IReadOnlyList<string> UnknownHosts, Reason? OwnerSuspicion = null);
+/// <param name="UnfitHosts">Those of the hosts that wait for a hedge that are not what they were when they were chosen; absent where there are none.</param>
+public sealed record SpecOpFacts(
+    OwnershipView Ownership,
+    IReadOnlyList<string> UnknownHosts,
+    Reason? OwnerSuspicion = null,
+    [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] IReadOnlyList<UnfitHost>? UnfitHosts = null);
+
+/// <summary>A host that would get no replica now.</summary>
+/// <param name="HostId">The host.</param>
+/// <param name="Reason">Why it is suspected, or taken for dead.</param>
+/// <param name="IsFenced">True when it is confirmed dead.</param>
+public sealed record UnfitHost(string HostId, Reason Reason, bool IsFenced);
 
 /// <summary>What makes a request refused: each rule names the field and tells why.</summary>
 public static class SpecOpRules

@@ -85,6 +85,9 @@ public sealed record SpecOpState(Guid OperationId)
     /// <summary>Hosts that are reserved for replicas that start later, in their order.</summary>
     public IReadOnlyList<string> WaitingHostIds { get; init; } = [];
 
+    /// <summary>Why replicas were planned, each time, and what each policy said about their number.</summary>
+    public ImmutableList<Reason> Verdicts { get; init; } = [];
+
     /// <summary>How many requests for targets were answered: the number of the next one.</summary>
     public int AnsweredRequests { get; init; }
 
@@ -132,6 +135,7 @@ public sealed record SpecOpState(Guid OperationId)
         {
             AnsweredRequests = state.AnsweredRequests + 1,
             WaitingHostIds = planned.WaitingHostIds ?? [],
+            Verdicts = [.. state.Verdicts, planned.Reason, .. planned.Verdicts ?? []],
             Replicas = state.Replicas.AddRange(planned.Replicas.Select(replica => KeyValuePair.Create(
                 replica.Replica,
                 new ReplicaState(replica.Replica, replica.HostId) { Cleaned = state.FencedHosts.Contains(replica.HostId) }))),
