@@ -1,11 +1,19 @@
 using SpecMesh.Contracts;
 using SpecMesh.Hypervisors;
 using SpecMesh.Hypervisors.Process;
+using SpecMesh.Hypervisors.Tests.Xen;
 
-// An agent for tests: it starts one guest, says so, and lives until it is killed.
+// What tests start as a process of its own: an xl without a Xen, or an agent.
+if (args[0] == "xl")
+{
+    return StandInXl.Run(args[1], args[2..]);
+}
+
+// It starts one guest, says so, and lives until it is killed.
 ProcessHypervisor hypervisor = new(new ProcessHypervisorOptions(args[0]));
 GuestSpec spec = new(new GuestTag(args[1], null, null, 1), new VmDefinition(1 << 20, 1000, 1), PowerOn: true);
 IGuest guest = await hypervisor.BuildPausedAsync(spec, CancellationToken.None);
 await guest.StartAsync(CancellationToken.None);
 Console.WriteLine("running");
 await guest.Exited;
+return 0;

@@ -1,0 +1,109 @@
+using SpecMesh.DataPath;
+using SpecMesh.Hypervisors.Native;
+using SpecMesh.Hypervisors.Xen.Format;
+using SpecMesh.Hypervisors.Xen.Native;
+
+namespace SpecMesh.Hypervisors.Xen;
+
+/// <summary>
+/// The hypervisor's dirty log of one domain. There is one per domain in the whole host, and whoever reads it clears it, so it must have one owner: it is not taken from another
+/// program, and a log that another program has turned off is noticed.
+/// </summary>
+internal sealed class XenDirtyLog(XenHost host, int domainId, MemoryLayout layout) : IDirtyLog
+{
+    private readonly HypercallBuffer frames = new((layout.PfnCount + 7) / 8);
+    private bool started;
+
+    public string Name => "xen-log-dirty";
+
+    /// <summary>Says in the store that the log is this driver's. An agent that comes after a crash finds it on.</summary>
+    private string Mark => XenHost.PathOf(domainId, "dirty-log");
+
+    public void Start()
+    {
+        try
+        {
+            if (host.Control.Find(domainId) is not { IsHvm: true })
+            {
+                throw new DirtyLogException($"Domain {domainId} is a PV domain or gone: the hypervisor keeps a dirty log only of domains with hardware-assisted paging, of type pvh.");
+            }
+
+            if (!host.Control.EnableLogDirty(domainId))
+            {
+                TakeOver();
+            }
+
+            host.Store.Write(Mark, "on");
+            started = true;
+        }
+        catch (NativeException refusal)
+        {
+            throw new DirtyLogException($"The hypervisor keeps no dirty log of domain {domainId}: {refusal.Message}", refusal);
+        }
+    }
+
+    public void Harvest(PageBitmap into)
+    {
+        try
+        {
+            bool final = host.Control.Find(domainId) is { Suspended: true };
+            host.Control.CleanLogDirty(domainId, frames, layout.PfnCount, final);
+
+            // Off, the log reads as all clean, without an error. That it can be turned on again shows that it was off.
+            if (host.Control.EnableLogDirty(domainId))
+            {
+                throw new DirtyLogException($"Another program has turned off the dirty log of domain {domainId}.");
+            }
+        }
+        catch (Exception failure) when (failure is NativeException or HypervisorException)
+        {
+            throw new DirtyLogException($"The dirty log of domain {domainId} cannot be read: {failure.Message}", failure);
+        }
+
+        if (FrameBitmap.OrInto(into, frames.Words((int)((layout.PfnCount + 63) / 64)), layout) is { } stray)
+        {
+            throw new DirtyLogException($"Domain {domainId} has got memory at page frame {stray} since the migration began.");
+        }
+    }
+
+    public void Stop()
+    {
+        if (!started)
+        {
+            return;
+        }
+
+        started = false;
+        try
+        {
+            host.Control.StopLogDirty(domainId);
+            host.Store.Remove(Mark);
+        }
+        catch (NativeException) when (host.Control.Find(domainId) is null or { Dying: true })
+        {
+            // The log has gone with its domain.
+            started = false;
+        }
+    }
+
+    public void Dispose()
+    {
+        Stop();
+        frames.Dispose();
+    }
+
+    private void TakeOver()
+    {
+        if (host.Store.Read(Mark) is null)
+        {
+            throw new DirtyLogException($"Another program reads the dirty log of domain {domainId}, such as xl migrate or xl save: it has only one reader.");
+        }
+
+        // An earlier agent of this host has died with it on. Whatever is in it is not needed: everything is pending when a log starts.
+        host.Control.StopLogDirty(domainId);
+        if (!host.Control.EnableLogDirty(domainId))
+        {
+            throw new DirtyLogException($"Another program has turned the dirty log of domain {domainId} on.");
+        }
+    }
+}

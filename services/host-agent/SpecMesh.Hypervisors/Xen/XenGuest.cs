@@ -1,0 +1,195 @@
+using System.Text.Json;
+using SpecMesh.Contracts;
+using SpecMesh.DataPath;
+using SpecMesh.Hypervisors.Native;
+using SpecMesh.Hypervisors.Xen.Format;
+
+namespace SpecMesh.Hypervisors.Xen;
+
+/// <summary>
+/// A PVH domain on this host. Its tag stands in xenstore, below the domain's own path, so that it lives exactly as long as the domain. A domain that has shut down or crashed counts
+/// as gone: nothing builds it again but an operation.
+/// </summary>
+internal sealed class XenGuest : IGuest
+{
+    private static readonly TimeSpan WatchInterval = TimeSpan.FromMilliseconds(250);
+    private static readonly TimeSpan SuspendPoll = TimeSpan.FromMilliseconds(2);
+
+    private readonly XenHost host;
+    private readonly TimeProvider time;
+    private readonly int domainId;
+    private readonly SemaphoreSlim command = new(1, 1);
+    private readonly TaskCompletionSource exited = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly ITimer watch;
+    private GuestTag tag;
+    private XenGuestMemory memory;
+
+    private XenGuest(XenHost host, TimeProvider time, int domainId, GuestTag tag)
+    {
+        this.host = host;
+        this.time = time;
+        this.domainId = domainId;
+        this.tag = tag;
+        memory = ReadMemory();
+        watch = time.CreateTimer(_ => Watch(), null, WatchInterval, WatchInterval);
+    }
+
+    public GuestTag Tag => Volatile.Read(ref tag);
+
+    public GuestState? State => host.Control.Find(domainId) switch
+    {
+        null or { Dying: true } or { Ended: true } => null,
+        { Suspended: true } => GuestState.Suspended,
+        { Paused: true } => GuestState.Paused,
+        _ => GuestState.Running,
+    };
+
+    public Task Exited => exited.Task;
+
+    /// <summary>Processor time of the domain, in nanoseconds.</summary>
+    public long Progress => host.Control.Find(domainId)?.CpuTimeNs ?? throw new ObjectDisposedException($"domain {domainId}");
+
+    /// <summary>The memory, with the layout that the domain had when its dirty log was opened last: while it runs, drivers in it give memory back and take some.</summary>
+    public IGuestMemory Memory => Volatile.Read(ref memory);
+
+    /// <summary>How long a domain may take to suspend itself. One without drivers for it never does.</summary>
+    public TimeSpan SuspendLimit { get; init; } = TimeSpan.FromSeconds(60);
+
+    /// <summary>Attaches to a domain that carries a tag; null when it carries none.</summary>
+    public static XenGuest? Attach(XenHost host, TimeProvider time, int domainId) =>
+        host.Store.Read(XenHost.PathOf(domainId, "tag")) is { } stored && JsonSerializer.Deserialize<GuestTag>(stored) is { } tag ? new XenGuest(host, time, domainId, tag) : null;
+
+    /// <summary>Attaches to a domain and tags it.</summary>
+    public static XenGuest Attach(XenHost host, TimeProvider time, int domainId, GuestTag tag)
+    {
+        host.Store.Write(XenHost.PathOf(domainId, "tag"), JsonSerializer.Serialize(tag));
+        return new XenGuest(host, time, domainId, tag);
+    }
+
+    public IDirtyLog OpenDirtyLog()
+    {
+        XenGuestMemory now = ReadMemory();
+        Volatile.Write(ref memory, now);
+        return new XenDirtyLog(host, domainId, now.Layout);
+    }
+
+    public Task StartAsync(CancellationToken cancellationToken) => CommandAsync(GuestState.Paused, () =>
+    {
+        host.Control.Unpause(domainId);
+        return Task.CompletedTask;
+    });
+
+    /// <summary>Asks the domain to suspend itself and waits until it has: its drivers then keep still, too.</summary>
+    public Task SuspendAsync(CancellationToken cancellationToken) => CommandAsync(GuestState.Running, async () =>
+    {
+        string control = $"/local/domain/{domainId}/control/shutdown";
+        host.Store.Write(control, "suspend");
+        long began = time.GetTimestamp();
+        while (State != GuestState.Suspended)
+        {
+            if (State is null)
+            {
+                throw new HypervisorException($"Domain {domainId} ended instead of suspending itself.");
+            }
+
+            if (time.GetElapsedTime(began) > SuspendLimit || cancellationToken.IsCancellationRequested)
+            {
+                await WithdrawAsync(control);
+                cancellationToken.ThrowIfCancellationRequested();
+                throw new HypervisorException($"Domain {domainId} did not suspend itself within {SuspendLimit.TotalSeconds} s.");
+            }
+
+            await Task.Delay(SuspendPoll, time, CancellationToken.None);
+        }
+    });
+
+    public Task ResumeAsync(CancellationToken cancellationToken) => CommandAsync(GuestState.Suspended, () =>
+    {
+        ResumeNow();
+        return Task.CompletedTask;
+    });
+
+    public async Task DestroyAsync(CancellationToken cancellationToken)
+    {
+        await host.Xl.DestroyAsync(domainId, cancellationToken);
+        memory.Close();
+        exited.TrySetResult();
+    }
+
+    /// <summary>Refused: a domain of an operator's knows itself what its memory must hold, and nobody else does.</summary>
+    public Task<GuestVerification> VerifyAsync(CancellationToken cancellationToken) =>
+        throw new HypervisorException("The Xen driver does not know what a domain's memory must hold.");
+
+    public Task RetagAsync(GuestTag tag)
+    {
+        if (tag.VmId != Tag.VmId)
+        {
+            throw new ArgumentException($"A guest of {Tag.VmId} cannot become one of {tag.VmId}.", nameof(tag));
+        }
+
+        host.Store.Write(XenHost.PathOf(domainId, "tag"), JsonSerializer.Serialize(tag));
+        Volatile.Write(ref this.tag, tag);
+        return Task.CompletedTask;
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        await watch.DisposeAsync();
+        memory.Close();
+    }
+
+    private XenGuestMemory ReadMemory() => new(host.Memory, domainId, MemoryLayout.Of(host.Control.ReadPopulated(domainId)));
+
+    private async Task CommandAsync(GuestState needed, Func<Task> work)
+    {
+        await command.WaitAsync();
+        try
+        {
+            if (State is var state && state != needed)
+            {
+                throw new HypervisorException($"Domain {domainId} is {state?.ToString() ?? "gone"}, and not {needed}.");
+            }
+
+            await work();
+        }
+        catch (NativeException failure)
+        {
+            throw new HypervisorException($"Domain {domainId}: {failure.Message}", failure);
+        }
+        finally
+        {
+            command.Release();
+        }
+    }
+
+    /// <summary>Takes the wish to suspend back. A domain that has taken it up already is let go on.</summary>
+    private async Task WithdrawAsync(string control)
+    {
+        bool takenUp = string.IsNullOrEmpty(host.Store.Read(control));
+        host.Store.Write(control, "");
+        long began = time.GetTimestamp();
+        while (takenUp && State == GuestState.Running && time.GetElapsedTime(began) < SuspendLimit)
+        {
+            await Task.Delay(SuspendPoll, time, CancellationToken.None);
+        }
+
+        if (State == GuestState.Suspended)
+        {
+            ResumeNow();
+        }
+    }
+
+    private void ResumeNow()
+    {
+        Native.XenGuestLibrary.Resume(host.Control, domainId);
+        host.Store.ResumeDomain(domainId);
+    }
+
+    private void Watch()
+    {
+        if (State is null)
+        {
+            exited.TrySetResult();
+        }
+    }
+}
