@@ -15,8 +15,7 @@ public sealed class MigrateHandshakeTests
         await receiver.BecomeReadyAsync();
         Assert.False(receiver.Handshake.MayRun);
 
-        receiver.Say(Report + '\0');
-        await receiver.Handshake.GoAsync(Commit, None);
+        await GoAsync(receiver, () => receiver.Say(Report + '\0'));
 
         Assert.Equal(DialogPhase.Running, receiver.Handshake.Phase);
         Assert.True(receiver.Handshake.MayRun);
@@ -119,9 +118,8 @@ public sealed class MigrateHandshakeTests
     {
         await using ScriptedReceiver receiver = new();
         await receiver.BecomeReadyAsync();
-        receiver.GiveDomainBack(code);
 
-        MigrateReceiveException failure = await FailsAsync(receiver.Handshake.GoAsync(Commit, None));
+        MigrateReceiveException failure = await FailsAsync(GoAsync(receiver, () => receiver.GiveDomainBack(code)));
         Assert.Equal((MigrateReceiveFault.NotStarted, (byte)code), (failure.Fault, failure.Code));
         Assert.False(receiver.Handshake.MayRun);
     }
@@ -219,8 +217,7 @@ public sealed class MigrateHandshakeTests
         await using ScriptedReceiver receiver = new();
         await Assert.ThrowsAsync<InvalidOperationException>(() => receiver.Handshake.GoAsync(Commit, None));
         await receiver.BecomeReadyAsync();
-        receiver.Say(Report + '\0');
-        await receiver.Handshake.GoAsync(Commit, None);
+        await GoAsync(receiver, () => receiver.Say(Report + '\0'));
         await Assert.ThrowsAsync<InvalidOperationException>(() => receiver.Handshake.GoAsync(Commit, None));
         await receiver.Handshake.DisposeAsync();
 
@@ -235,6 +232,14 @@ public sealed class MigrateHandshakeTests
             .SelectMany(type => type.GetMethods(BindingFlags.Public | BindingFlags.NonPublic | BindingFlags.Static | BindingFlags.Instance | BindingFlags.DeclaredOnly))
             .Where(method => method.ReturnType == typeof(DurableCommit))];
         Assert.Equal([typeof(OwnershipView), typeof(ReplicaClaim)], Assert.Single(makers).GetParameters().Select(parameter => parameter.ParameterType));
+    }
+
+    /// <summary>Gives the permission and answers it, in this order: an answer that comes first is none.</summary>
+    private static async Task GoAsync(ScriptedReceiver receiver, Action answer)
+    {
+        Task go = receiver.Handshake.GoAsync(Commit, None);
+        answer();
+        await go;
     }
 
     private static Task<MigrateReceiveException> FailsAsync(Task task) => Assert.ThrowsAsync<MigrateReceiveException>(() => task);

@@ -23,7 +23,7 @@ internal static class VerifyStream
         try
         {
             await File.WriteAllBytesAsync(file, stream);
-            string home = Directory.GetDirectories(Path.Combine(Tools.Value.Root!, "usr/lib"), "xen-*").Single();
+            string home = Directory.GetDirectories(Path.Combine(Tools.Value.Root!, "usr/lib"), "xen-*").Single(folder => File.Exists(Path.Combine(folder, "bin/verify-stream-v2")));
             ProcessStartInfo start = Start("python3", [Path.Combine(home, "bin/verify-stream-v2"), "-v", "-f", "xl", "-i", file]);
             start.Environment["PYTHONPATH"] = Path.Combine(home, "lib/python");
             (int status, string said) = await EndOf(start);

@@ -55,6 +55,9 @@ internal sealed class XenGuest : IGuest
     /// <summary>How long a domain may take to suspend itself. One without drivers for it never does.</summary>
     public TimeSpan SuspendLimit { get; init; } = TimeSpan.FromSeconds(60);
 
+    /// <summary>Why the driver could not look at the domain, the last time that it could not; null while it always could.</summary>
+    internal Exception? LastWatchFailure { get; private set; }
+
     /// <summary>Attaches to a domain that carries a tag; null when it carries none.</summary>
     public static XenGuest? Attach(XenHost host, TimeProvider time, int domainId) =>
         host.Store.Read(XenHost.PathOf(domainId, "tag")) is { } stored && JsonSerializer.Deserialize<GuestTag>(stored) is { } tag ? new XenGuest(host, time, domainId, tag) : null;
@@ -187,9 +190,17 @@ internal sealed class XenGuest : IGuest
 
     private void Watch()
     {
-        if (State is null)
+        try
         {
-            exited.TrySetResult();
+            if (State is null)
+            {
+                exited.TrySetResult();
+            }
+        }
+        catch (Exception unknown) when (unknown is ObjectDisposedException or NativeException)
+        {
+            // The driver was closed, or the hypervisor did not answer this once: neither says that the domain is gone.
+            LastWatchFailure = unknown;
         }
     }
 }

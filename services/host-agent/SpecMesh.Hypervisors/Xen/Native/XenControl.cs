@@ -83,6 +83,7 @@ internal sealed unsafe partial class XenControl : IDisposable
     {
         lock (gate)
         {
+            RequireOpen();
             if (ShadowControl(handle, (uint)domainId, ShadowEnableLogDirty, 0, 0) == 0)
             {
                 return true;
@@ -105,6 +106,7 @@ internal sealed unsafe partial class XenControl : IDisposable
         long pages;
         lock (gate)
         {
+            RequireOpen();
             pages = LogDirtyControl(handle, (uint)domainId, ShadowClean, ref argument, (nuint)pfnCount, final ? LogDirtyFinal : 0, out _);
         }
 
@@ -160,7 +162,8 @@ internal sealed unsafe partial class XenControl : IDisposable
     /// <summary>State of the processors and interrupt controllers of a suspended domain.</summary>
     public byte[] ReadHvmContext(int domainId)
     {
-        int size = Locked(() => GetHvmContext(handle, (uint)domainId, [], 0), "xc_domain_hvm_getcontext");
+        // Without a buffer it answers with the size. An array of no bytes has an address, and would be taken for a buffer that is too small.
+        int size = Locked(() => GetHvmContext(handle, (uint)domainId, null, 0), "xc_domain_hvm_getcontext");
         byte[] context = new byte[size];
         int used = Locked(() => GetHvmContext(handle, (uint)domainId, context, (uint)context.Length), "xc_domain_hvm_getcontext");
         return context[..used];
@@ -175,26 +178,30 @@ internal sealed unsafe partial class XenControl : IDisposable
 
     public void Dispose()
     {
-        nint closing = Interlocked.Exchange(ref handle, 0);
-        if (closing != 0)
+        lock (gate)
         {
-            _ = Close(closing);
+            nint closing = Interlocked.Exchange(ref handle, 0);
+            if (closing != 0)
+            {
+                _ = Close(closing);
+            }
         }
     }
+
+    /// <summary>The library does not look whether it is given a handle.</summary>
+    private void RequireOpen() => ObjectDisposedException.ThrowIf(handle == 0, this);
 
     private XenDomainInfo? Next(int from)
     {
         byte[] info = new byte[InfoBytes];
-        int found;
         lock (gate)
         {
-            found = GetInfo(handle, (uint)from, 1, info);
-        }
-
-        if (found != 1)
-        {
-            // After the last domain it answers with none, and an error number that says so.
-            return found <= 0 ? null : throw new HypervisorException($"xc_domain_getinfo answered with {found} domains for one.");
+            RequireOpen();
+            if (GetInfo(handle, (uint)from, 1, info) != 1)
+            {
+                // Anything but "no such domain" must not be taken for the end of one.
+                return Marshal.GetLastPInvokeError() == Libc.Esrch ? null : throw NativeException.FromLastError("xc_domain_getinfo");
+            }
         }
 
         uint flags = BitConverter.ToUInt32(info, FlagsAt);
@@ -218,7 +225,7 @@ internal sealed unsafe partial class XenControl : IDisposable
     {
         lock (gate)
         {
-            ObjectDisposedException.ThrowIf(handle == 0, this);
+            RequireOpen();
             int answer = call();
             return answer >= 0 ? answer : throw NativeException.FromLastError(what);
         }
@@ -274,7 +281,7 @@ internal sealed unsafe partial class XenControl : IDisposable
     private static partial int GetTsc(nint handle, uint domain, out uint mode, out ulong elapsedNs, out uint khz, out uint incarnation);
 
     [LibraryImport(XenLibraries.Control, EntryPoint = "xc_domain_hvm_getcontext", SetLastError = true)]
-    private static partial int GetHvmContext(nint handle, uint domain, [Out] byte[] context, uint size);
+    private static partial int GetHvmContext(nint handle, uint domain, [Out] byte[]? context, uint size);
 
     [LibraryImport(XenLibraries.Control, EntryPoint = "xc_hvm_param_get", SetLastError = true)]
     private static partial int GetHvmParam(nint handle, uint domain, uint index, out ulong value);
