@@ -44,8 +44,9 @@ public sealed class DemoTests
     [Fact]
     public async Task a_budget_for_all_replicas_ends_those_that_would_end_last()
     {
+        // All are slow, so that the budget is spent, and that is noticed, seconds before anyone can win.
         Ended demo = await Programs.SpecMeshAsync(
-            "demo", "--json", "--sq", "3", "--failed-targets", "0", "--slow-targets", "0", "--memory", "64MiB", "--max-operation-bytes", "8MiB", "--seed", "8");
+            "demo", "--json", "--sq", "3", "--failed-targets", "0", "--slow-targets", "3", "--slow-rate", "8MiB", "--memory", "64MiB", "--max-operation-bytes", "8MiB", "--seed", "8");
         AssertGood(demo, 3);
         Assert.Contains(Read(demo).Replicas, replica => replica.Reason.StartsWith("operation-bytes", StringComparison.Ordinal));
     }
