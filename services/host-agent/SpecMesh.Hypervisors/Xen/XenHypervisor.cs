@@ -5,10 +5,14 @@ namespace SpecMesh.Hypervisors.Xen;
 /// <summary>Where the driver finds what it needs.</summary>
 /// <param name="ConfigurationDirectory">Holds one xl configuration per machine, <c>{machine}.cfg</c>, of type pvh. Name and memory come from the machine's definition.</param>
 /// <param name="Xl">Xen's command line.</param>
-public sealed record XenHypervisorOptions(string ConfigurationDirectory, string Xl = "xl");
+public sealed record XenHypervisorOptions(string ConfigurationDirectory, string Xl = "xl")
+{
+    /// <summary>Folder of the snapshots, for root alone, on a disk with room for the memory of the machines.</summary>
+    public string SnapshotDirectory { get; init; } = "/var/lib/specmesh/snapshots";
+}
 
 /// <summary>PVH domains of a stock Xen host. It runs in the control domain, as root.</summary>
-public sealed class XenHypervisor(XenHypervisorOptions options, TimeProvider time) : IHypervisor, IDisposable
+public sealed partial class XenHypervisor(XenHypervisorOptions options, TimeProvider time) : IHypervisor, IDisposable
 {
     private readonly Lock gate = new();
     private XenHost? host;
@@ -21,7 +25,12 @@ public sealed class XenHypervisor(XenHypervisorOptions options, TimeProvider tim
         const string tracker = "xen-log-dirty";
         string capable = await Host().Xl.RunAsync(["info", "virt_caps"], cancellationToken);
         string? reason = capable.Split(' ', '\n').Contains("hap") ? null : $"the hypervisor or the processor has no hardware-assisted paging ({capable.Trim()})";
-        return new HypervisorCapabilities(reason is null ? tracker : null, [new DirtyTrackerReport(tracker, reason is null, reason)], CanVerify: false);
+        return new HypervisorCapabilities(reason is null ? tracker : null, [new DirtyTrackerReport(tracker, reason is null, reason)], CanVerify: false)
+        {
+            SnapshotsRefused = Snapshots().Test(),
+            ProcessorsRefused = null,
+            MemoryRefused = null,
+        };
     }
 
     /// <summary>Builds a machine for a power-on from its configuration. A shell for an image is built by <see cref="Receiving.XenReceiver"/>, which needs to know the source's domain.</summary>
@@ -55,6 +64,7 @@ public sealed class XenHypervisor(XenHypervisorOptions options, TimeProvider tim
         lock (gate)
         {
             disposed = true;
+            snapshots?.Dispose();
             host?.Dispose();
             host = null;
         }

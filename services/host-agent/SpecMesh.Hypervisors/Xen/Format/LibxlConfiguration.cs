@@ -20,6 +20,15 @@ public sealed class LibxlConfiguration
     /// <summary>Kind of the domain: <c>pvh</c>, <c>hvm</c> or <c>pv</c>.</summary>
     public string Type => Created["type"]?.GetValue<string>() ?? "";
 
+    /// <summary>Most memory that the domain can have, in KiB.</summary>
+    public long MaxMemoryKb => root["b_info"]?["max_memkb"]?.GetValue<long>() ?? 0;
+
+    /// <summary>Memory that the domain is to have now, in KiB.</summary>
+    public long TargetMemoryKb => root["b_info"]?["target_memkb"]?.GetValue<long>() ?? MaxMemoryKb;
+
+    /// <summary>Most processors that the domain can have.</summary>
+    public int MaxProcessors => root["b_info"]?["max_vcpus"]?.GetValue<int>() ?? 1;
+
     private JsonObject Created => (JsonObject)root["c_info"]!;
 
     /// <summary>Reads a configuration.</summary>
