@@ -5,6 +5,16 @@ using SpecMesh.Speculation.SpecOps;
 
 namespace SpecMesh.HostAgent;
 
+/// <summary>A driver, as the configuration names it.</summary>
+public enum HypervisorChoice
+{
+    /// <summary>Guests are processes.</summary>
+    Process,
+
+    /// <summary>Guests are PVH domains of the Xen host whose control domain the agent runs in.</summary>
+    Xen,
+}
+
 /// <summary>What one host's agent needs to know, from the configuration section <c>SpecMesh</c>.</summary>
 public sealed record HostAgentOptions
 {
@@ -37,6 +47,12 @@ public sealed record HostAgentOptions
 
     /// <summary>Dirty tracker to use; one that is named and fails its self-test is not replaced by another.</summary>
     public DirtyTrackerChoice DirtyTracker { get; init; } = DirtyTrackerChoice.Auto;
+
+    /// <summary>What runs the guests of this host.</summary>
+    public HypervisorChoice Hypervisor { get; init; } = HypervisorChoice.Process;
+
+    /// <summary>Directory with one xl configuration per machine, <c>{machine}.cfg</c>; null unless <see cref="Hypervisor"/> is Xen.</summary>
+    public string? XenConfigurations { get; init; }
 
     /// <summary>How often the agent says that it lives.</summary>
     public TimeSpan HeartbeatInterval { get; init; } = TimeSpan.FromSeconds(1);
@@ -74,6 +90,13 @@ public sealed record HostAgentOptions
         Check(errors, section["AllowFaultInjection"] is not { } flag || bool.TryParse(flag, out allow), "SpecMesh:AllowFaultInjection must be true or false.");
         DirtyTrackerChoice tracker = DirtyTrackerChoice.Auto;
         Check(errors, section["DirtyTracker"] is not { } name || Enum.TryParse(name, ignoreCase: true, out tracker), "SpecMesh:DirtyTracker must be Auto, PagemapScan, Userfaultfd or SoftDirty.");
+        HypervisorChoice hypervisor = HypervisorChoice.Process;
+        Check(errors, section["Hypervisor"] is not { } driver || (Enum.TryParse(driver, ignoreCase: true, out hypervisor) && Enum.IsDefined(hypervisor)), "SpecMesh:Hypervisor must be process or xen.");
+        bool isXen = hypervisor == HypervisorChoice.Xen;
+        string? machines = section["XenConfigurations"];
+        Check(errors, !isXen || Directory.Exists(machines), "SpecMesh:XenConfigurations must be a directory that exists: it holds an xl configuration for each machine.");
+        Check(errors, isXen || machines is null, "SpecMesh:XenConfigurations is for SpecMesh:Hypervisor=xen only.");
+        Check(errors, !isXen || section["DirtyTracker"] is null, "SpecMesh:DirtyTracker is not for Xen: the hypervisor itself tracks what its domains write.");
         if (errors.Count > 0)
         {
             throw new InvalidOperationException("The host agent cannot start:\n" + string.Join('\n', errors));
@@ -91,6 +114,8 @@ public sealed record HostAgentOptions
             ReplicationPolicyUrl = policy,
             AllowFaultInjection = allow,
             DirtyTracker = tracker,
+            Hypervisor = hypervisor,
+            XenConfigurations = machines,
         };
     }
 

@@ -3,6 +3,7 @@ using SpecMesh.Contracts;
 using SpecMesh.Hosting;
 using SpecMesh.Hypervisors;
 using SpecMesh.Hypervisors.Process;
+using SpecMesh.Hypervisors.Xen;
 
 namespace SpecMesh.HostAgent;
 
@@ -13,7 +14,7 @@ public static class HostAgentService
     {
         string id = options.HostId;
         mesh.Services.AddKeyedSingleton<AgentGate>(id);
-        mesh.Services.AddKeyedSingleton<IHypervisor>(id, (_, _) => new ProcessHypervisor(new ProcessHypervisorOptions(Path.Combine(options.StateDirectory, "hypervisor"), options.DirtyTracker)));
+        mesh.Services.AddKeyedSingleton<IHypervisor>(id, (services, _) => Driver(options, services.GetRequiredService<TimeProvider>()));
         mesh.Services.AddKeyedSingleton(id, (services, _) => new Agent(
             options,
             services.GetRequiredKeyedService<IHypervisor>(id),
@@ -36,6 +37,10 @@ public static class HostAgentService
             .Receive<ReleaseSource>(On<ReleaseSource>(id, ReleaseSourceHandler.Handle))
             .Receive<InjectFault>(On<InjectFault>(id, InjectFaultHandler.Handle)));
     }
+
+    private static IHypervisor Driver(HostAgentOptions options, TimeProvider time) => options.Hypervisor == HypervisorChoice.Xen
+        ? new XenHypervisor(new XenHypervisorOptions(options.XenConfigurations!), time)
+        : new ProcessHypervisor(new ProcessHypervisorOptions(Path.Combine(options.StateDirectory, "hypervisor"), options.DirtyTracker));
 
     private static Func<T, HandlerContext, CancellationToken, Task> On<T>(string hostId, Action<Agent, T> handle) => async (message, context, token) =>
     {

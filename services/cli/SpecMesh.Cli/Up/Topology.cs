@@ -9,6 +9,9 @@ namespace SpecMesh.Cli.Up;
 /// <param name="Services">Services in the order of the file; names are unique.</param>
 public sealed record Topology(string Name, string Directory, IReadOnlyList<TopologyService> Services)
 {
+    /// <summary>The services without the host agents, which then run on hosts of their own.</summary>
+    public Topology WithoutAgents() => this with { Services = [.. Services.Where(service => Path.GetFileName(service.Project) != "SpecMesh.HostAgent.csproj")] };
+
     /// <summary>
     /// Services in the order in which they start: each stage refers (by <c>${service:…}</c>) to earlier stages only. External services come first.
     /// </summary>

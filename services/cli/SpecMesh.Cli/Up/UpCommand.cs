@@ -22,9 +22,10 @@ public static class UpCommand
         portBase.Require(value => value is null or (> 0 and < 65536), "--port-base needs a port from 1 to 65535.");
         Option<int> readyTimeout = new("--ready-timeout") { Description = "Seconds that one stage of services may take to become ready.", DefaultValueFactory = _ => 120 };
         Option<bool> noBuild = new("--no-build") { Description = "Start what was built before." };
+        Option<bool> withoutAgents = new("--without-agents") { Description = "Start the services only: agents run elsewhere, on hosts of their own." };
         Command command = new("up", "Start RabbitMQ, PostgreSQL, every service and the host agents as processes, and stop them on Ctrl-C.")
         {
-            topology, state, portBase, readyTimeout, noBuild,
+            topology, state, portBase, readyTimeout, noBuild, withoutAgents,
         };
         command.SetAction((parsed, cancellationToken) => RunAsync(
             parsed.GetValue(topology),
@@ -32,12 +33,13 @@ public static class UpCommand
             parsed.GetValue(portBase),
             TimeSpan.FromSeconds(parsed.GetValue(readyTimeout)),
             !parsed.GetValue(noBuild),
+            !parsed.GetValue(withoutAgents),
             cancellationToken));
         return command;
     }
 
     private static async Task<int> RunAsync(
-        string? topologyFile, string stateDirectory, int? firstPort, TimeSpan readyBound, bool build, CancellationToken cancellationToken)
+        string? topologyFile, string stateDirectory, int? firstPort, TimeSpan readyBound, bool build, bool agents, CancellationToken cancellationToken)
     {
         if (!OperatingSystem.IsLinux())
         {
@@ -48,6 +50,7 @@ public static class UpCommand
         try
         {
             Topology topology = TopologyReader.Read(file);
+            topology = agents ? topology : topology.WithoutAgents();
             using StateDirectory state = StateDirectory.Take(stateDirectory);
             if (build)
             {
