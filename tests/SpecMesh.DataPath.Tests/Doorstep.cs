@@ -21,7 +21,7 @@ internal sealed class Doorstep : IAsyncDisposable
             },
             TimeProvider.System);
         Identity = new ReplicaIdentity(new ReplicaKey(Guid.NewGuid(), 2, 7), "vm-ä", Shell.MemoryBytes);
-        Receiver = Listener.Expect(Identity, TokenOf(Identity), Shell);
+        Receiver = Listener.Expect(Identity, TokenOf(Identity), new ShellOf(Shell));
     }
 
     public SimulatedGuest Shell { get; } = HostileSession.MakeShell();

@@ -119,7 +119,7 @@ public sealed class HostilePeerTests
         await using Doorstep door = new(handshakeTimeout: TimeSpan.FromMilliseconds(300));
         using Socket slow = door.Knock();
         Task<MigrationException> refusal = door.NextRefusalAsync();
-        byte[] hello = HostileSession.Control(RecordType.Hello, 0, new byte[Handshake.HelloBytes(0)]);
+        byte[] hello = HostileSession.Raw(RecordType.Hello, 0, new byte[Handshake.HelloBytes(0)]);
         try
         {
             // A byte at a time, and never the last one: no single read fails, only the whole is late.
@@ -199,10 +199,10 @@ public sealed class HostilePeerTests
         using Socket socket = door.Knock();
         RecordConnection records = new(new Recorder(socket, sent));
         ReplicaIdentity again = door.Identity with { Key = door.Identity.Key with { Replica = 99 } };
-        MigrationReceiver first = door.Listener.Expect(again, Doorstep.TokenOf(again), HostileSession.MakeShell());
+        MigrationReceiver first = door.Listener.Expect(again, Doorstep.TokenOf(again), new ShellOf(HostileSession.MakeShell()));
         await Task.Run(() => Handshake.Connect(records, again, Doorstep.TokenOf(again)));
         await first.DisposeAsync();
-        door.Listener.Expect(again, Doorstep.TokenOf(again), HostileSession.MakeShell());
+        door.Listener.Expect(again, Doorstep.TokenOf(again), new ShellOf(HostileSession.MakeShell()));
         return sent.ToArray();
     }
 

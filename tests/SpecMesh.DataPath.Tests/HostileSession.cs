@@ -15,7 +15,15 @@ internal sealed class HostileSession
 
     public SimulatedGuest Shell => shell;
 
-    /// <summary>Bytes that the receiver took from the connection.</summary>
+    /// <summary>Memory of the machine, of which the small guest has every page.</summary>
+    public const long MemoryBytes = Pages * IGuestMemory.PageBytes;
+
+    /// <summary>What the source's driver says of the small guest.</summary>
+    public static readonly byte[] Description = [1, 2, 3];
+
+    public ShellOf Image { get; private set; } = null!;
+
+    /// <summary>Bytes that the receiver took from the connection, after SETUP where the session sent one.</summary>
     public long BytesTaken { get; private set; }
 
     public long BytesAllocated { get; private set; }
@@ -39,7 +47,7 @@ internal sealed class HostileSession
         return shell;
     }
 
-    /// <summary>The records of a whole small image: pages, end of the round, complete.</summary>
+    /// <summary>The records of a whole small image after SETUP: pages, end of the round, complete. Sequence numbers are counted from behind SETUP here, as in <see cref="Control(RecordType, ulong, byte[])"/>.</summary>
     public static List<byte[]> ValidRecords()
     {
         SimulatedGuest guest = MakeGuest();
@@ -50,7 +58,7 @@ internal sealed class HostileSession
         List<byte[]> records = [];
         for (long next = data.Fill(taken, 0); data.Pages > 0; next = data.Fill(taken, next))
         {
-            records.Add(data.Seal((ulong)records.Count).ToArray());
+            records.Add(data.Seal((ulong)records.Count + 1).ToArray());
         }
 
         records.Add(Control(RecordType.RoundEnd, (ulong)records.Count, RoundEnd.Bytes, new RoundEnd(1, true, Pages, Pages - 1).Write));
@@ -66,7 +74,13 @@ internal sealed class HostileSession
         return Control(type, sequence, body);
     }
 
-    public static byte[] Control(RecordType type, ulong sequence, byte[] body)
+    public static byte[] Control(RecordType type, ulong sequence, byte[] body) => Raw(type, sequence + 1, body);
+
+    /// <summary>SETUP, which comes first.</summary>
+    public static byte[] SetupOf(long pageCount, byte[] description) => Raw(RecordType.Setup, 0, Setup.Write(pageCount, description));
+
+    /// <summary>A record without pages, with the very sequence number that is given.</summary>
+    public static byte[] Raw(RecordType type, ulong sequence, byte[] body)
     {
         byte[] record = new byte[RecordFormat.HeaderBytes + body.Length];
         RecordFormat.WriteHeader(record, new RecordHeader(type, 0, 0, body.Length, sequence));
@@ -79,7 +93,7 @@ internal sealed class HostileSession
     public static byte[] Data(ulong sequence, ulong[] descriptors, int payloadPages)
     {
         byte[] record = new byte[RecordFormat.HeaderBytes + (8 * descriptors.Length) + (payloadPages * IGuestMemory.PageBytes)];
-        RecordFormat.WriteHeader(record, new RecordHeader(RecordType.Data, descriptors.Length, 0, payloadPages * IGuestMemory.PageBytes, sequence));
+        RecordFormat.WriteHeader(record, new RecordHeader(RecordType.Data, descriptors.Length, 0, payloadPages * IGuestMemory.PageBytes, sequence + 1));
         for (int i = 0; i < descriptors.Length; i++)
         {
             BinaryPrimitives.WriteUInt64LittleEndian(record.AsSpan(RecordFormat.HeaderBytes + (8 * i)), descriptors[i]);
@@ -93,13 +107,23 @@ internal sealed class HostileSession
         return record;
     }
 
-    /// <summary>A receiver's whole life over these bytes.</summary>
+    /// <summary>A receiver's whole life over these bytes, which follow SETUP.</summary>
     public static HostileSession Receive(params IEnumerable<byte[]> records)
+    {
+        byte[] setup = SetupOf(Pages, Description);
+        HostileSession session = ReceiveAll([setup, .. records]);
+        session.BytesTaken -= setup.Length;
+        return session;
+    }
+
+    /// <summary>A receiver's whole life over these bytes and no others.</summary>
+    public static HostileSession ReceiveAll(params IEnumerable<byte[]> records)
     {
         HostileSession session = new();
         Scripted connection = new([.. records.SelectMany(record => record)]);
-        ReplicaIdentity identity = new(new ReplicaKey(Guid.Empty, 0, 7), "vm", session.shell.MemoryBytes);
-        MigrationReceiver receiver = new(identity, new byte[ReplicaToken.Bytes], session.shell, new ReceiverFaults(), TimeProvider.System, _ => { });
+        ReplicaIdentity identity = new(new ReplicaKey(Guid.Empty, 0, 7), "vm", MemoryBytes);
+        session.Image = new ShellOf(session.shell);
+        MigrationReceiver receiver = new(identity, new byte[ReplicaToken.Bytes], session.Image, new ReceiverFaults(), TimeProvider.System, _ => { });
         Assert.True(receiver.TryClaim(new RecordConnection(connection), () => { }));
         long before = GC.GetAllocatedBytesForCurrentThread();
         receiver.Run(null);

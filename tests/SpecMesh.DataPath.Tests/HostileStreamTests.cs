@@ -10,7 +10,8 @@ public sealed class HostileStreamTests
         { "magic", 0, [0x54] },
         { "big-endian magic", 0, [0x4D, 0x4D, 0x50, 0x53] },
         { "version 0", 4, [0] },
-        { "version 2", 4, [2] },
+        { "version 1", 4, [1] },
+        { "version 3", 4, [3] },
         { "type 0", 5, [0] },
         { "unknown type", 5, [99] },
         { "flags", 6, [1, 0] },
@@ -39,7 +40,7 @@ public sealed class HostileStreamTests
     [Fact]
     public void control_records_have_their_one_length()
     {
-        foreach (RecordType type in Enum.GetValues<RecordType>().Where(type => type is not (RecordType.Data or RecordType.Abort or RecordType.Refused)))
+        foreach (RecordType type in Enum.GetValues<RecordType>().Where(type => type is not (RecordType.Data or RecordType.Abort or RecordType.Refused or RecordType.Setup or RecordType.State)))
         {
             // No control record is 5 bytes long or longer than a kilobyte.
             Assert.Equal(MigrationFault.Malformed, HostileSession.Receive(HostileSession.Control(type, 0, new byte[5])).Failure.Fault);
@@ -190,7 +191,7 @@ public sealed class HostileStreamTests
             {
                 // Half of it gets past magic, version and type.
                 HostileSession.ValidRecords()[0].AsSpan(0, 8).CopyTo(garbage);
-                garbage[5] = (byte)random.Next(30);
+                garbage[5] = (byte)random.Next(32);
             }
 
             HostileSession session = HostileSession.Receive(garbage);
@@ -223,7 +224,7 @@ public sealed class HostileStreamTests
         {
             byte[] body = new byte[random.Next(40)];
             random.NextBytes(body);
-            return HostileSession.Control((RecordType)random.Next(1, 28), sequence, body);
+            return HostileSession.Control((RecordType)random.Next(1, 30), sequence, body);
         }
 
         ulong[] descriptors = new ulong[random.Next(1, 4)];

@@ -18,7 +18,7 @@ public sealed class HostileTargetTests
         Task<MigrationSender> connecting = MigrationSender.ConnectAsync(
             new MigrationSenderOptions((IPEndPoint)impostor.LocalEndPoint!, identity, Doorstep.TokenOf(identity), owner, guest, TimeProvider.System), Race.Deadline());
         using Socket accepted = await impostor.AcceptAsync(Race.Deadline());
-        accepted.Send(HostileSession.Control(RecordType.Challenge, 0, new byte[ReplicaToken.NonceBytes + ReplicaToken.Bytes]));
+        accepted.Send(HostileSession.Raw(RecordType.Challenge, 0, new byte[ReplicaToken.NonceBytes + ReplicaToken.Bytes]));
         Assert.Equal(MigrationFault.Unauthenticated, (await Assert.ThrowsAsync<MigrationException>(() => connecting)).Fault);
         Assert.Equal(0, guest.Starts);
     }

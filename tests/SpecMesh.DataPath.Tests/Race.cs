@@ -28,6 +28,12 @@ internal sealed class Race : IAsyncDisposable
 
     public Guid OperationId { get; } = Guid.NewGuid();
 
+    /// <summary>What the guest's driver says before the first page.</summary>
+    public byte[] Setup { get; init; } = [];
+
+    /// <summary>What it says when the guest stands still.</summary>
+    public Func<byte[]>? ReadState { get; set; }
+
     public static CancellationToken Deadline() => new CancellationTokenSource(Patience).Token;
 
     public ReplicaIdentity Identity(int replica) => new(new ReplicaKey(OperationId, replica, 7), "vm-1", Guest.MemoryBytes);
@@ -35,15 +41,16 @@ internal sealed class Race : IAsyncDisposable
     public static byte[] Token(ReplicaIdentity identity) => ReplicaToken.Derive(ClusterKey, identity);
 
     /// <summary>A target with a shell full of rubbish, and a sender connected to it.</summary>
-    public async Task<Target> JoinAsync(ReceiverFaults? faults = null, int chunkBytes = 64 * 1024, Action<ImageCompleted>? keep = null)
+    public async Task<Target> JoinAsync(ReceiverFaults? faults = null, int chunkBytes = 64 * 1024, Action<ImageCompleted>? keep = null, Action<string, CancellationToken>? during = null)
     {
         ReplicaIdentity identity = Identity(targets.Count);
         SimulatedGuest shell = new(Guest.PageCount);
         shell.Populate(1000 + targets.Count);
-        MigrationReceiver receiver = Listener.Expect(identity, Token(identity), shell, faults, keep);
+        ShellOf image = during is null ? new(shell) : new(shell) { During = during };
+        MigrationReceiver receiver = Listener.Expect(identity, Token(identity), image, faults, keep);
         MigrationSender sender = await MigrationSender.ConnectAsync(
-            new MigrationSenderOptions(Listener.Endpoint, identity, Token(identity), Owner, Guest, TimeProvider.System) { ChunkBytes = chunkBytes }, Deadline());
-        Target target = new(sender, receiver, shell);
+            new MigrationSenderOptions(Listener.Endpoint, identity, Token(identity), Owner, Guest, TimeProvider.System) { ChunkBytes = chunkBytes, Setup = Setup, ReadState = ReadState }, Deadline());
+        Target target = new(sender, receiver, shell, image);
         targets.Add(target);
         return target;
     }
@@ -67,7 +74,7 @@ internal sealed class Race : IAsyncDisposable
 }
 
 /// <summary>Both ends of one migration stream.</summary>
-internal sealed record Target(MigrationSender Sender, MigrationReceiver Receiver, SimulatedGuest Shell)
+internal sealed record Target(MigrationSender Sender, MigrationReceiver Receiver, SimulatedGuest Shell, ShellOf Image)
 {
     public void MustEqual(SimulatedGuest guest) => Assert.True(guest.Bytes.SequenceEqual(Shell.Bytes), "The target's image differs from the guest's memory.");
 

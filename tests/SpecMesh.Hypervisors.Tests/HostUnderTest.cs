@@ -24,15 +24,26 @@ public sealed class HostUnderTest(DirtyTrackerChoice tracker) : IAsyncDisposable
     /// <summary>A driver as a newly started agent has it.</summary>
     public IHypervisor Hypervisor() => new ProcessHypervisor(new ProcessHypervisorOptions(Folder, tracker));
 
-    public GuestSpec Spec(double pagesPerSecond = 20_000, long pageCount = PageCount, bool powerOn = true) =>
-        new(new GuestTag(VmId, null, null, 1), new VmDefinition(pageCount * IGuestMemory.PageBytes, pagesPerSecond, Seed: 42), powerOn);
+    /// <summary>What an ownership event stream says that gives the machine to a guest, in the guest's own epoch.</summary>
+    public static DurableCommit CommitOf(GuestTag tag) => DurableCommit.Of(new OwnershipView(tag.VmId, 1, null, tag.Epoch, "here", null, tag.OperationId, tag.Replica), "here");
+
+    public GuestSpec Spec(double pagesPerSecond = 20_000, long pageCount = PageCount) =>
+        new(new GuestTag(VmId, null, null, 1), new VmDefinition(pageCount * IGuestMemory.PageBytes, pagesPerSecond, Seed: 42));
 
     public async Task<IGuest> BuildAsync(GuestSpec spec) => Keep(await Hypervisor().BuildPausedAsync(spec, CancellationToken.None));
+
+    /// <summary>A shell of a replica, as a target builds it.</summary>
+    public async Task<IShell> BuildShellAsync()
+    {
+        IShell shell = await Hypervisor().BuildShellAsync(Spec() with { Tag = new GuestTag(VmId, Guid.NewGuid(), 1, 1) }, CancellationToken.None);
+        Keep(shell);
+        return shell;
+    }
 
     public async Task<IGuest> RunAsync(double pagesPerSecond = 20_000, long pageCount = PageCount)
     {
         IGuest guest = await BuildAsync(Spec(pagesPerSecond, pageCount));
-        await guest.StartAsync(CancellationToken.None);
+        await guest.StartAsync(CommitOf(guest.Tag), CancellationToken.None);
         return guest;
     }
 

@@ -77,13 +77,14 @@ public abstract class HypervisorCompliance(HostUnderTest host) : OnHost(host)
         IGuest source = await Host.RunAsync();
         HostUnderTest.WaitForProgress(source, 500);
         await source.SuspendAsync(None);
-        GuestSpec shell = Host.Spec(powerOn: false) with { Tag = new GuestTag(Host.VmId, Guid.NewGuid(), 1, 1), Prefault = true };
-        IGuest target = await Host.BuildAsync(shell);
-        target.Memory.Write(0, HostUnderTest.Copy(source));
+        IShell target = await Host.BuildShellAsync();
+        byte[] setup = await source.ReadSetupAsync(None);
+        target.Open(source.Memory.PageCount, setup, None).Write(0, HostUnderTest.Copy(source));
+        target.Complete(source.ReadState(), None);
 
         GuestVerification arrived = await target.VerifyAsync(None);
         Assert.Equal(await source.VerifyAsync(None), arrived);
-        await target.StartAsync(None);
+        await target.StartAsync(HostUnderTest.CommitOf(target.Tag), None);
         HostUnderTest.WaitForProgress(target, source.Progress + 500);
         GuestVerification after = await target.VerifyAsync(None);
         Assert.True(arrived.Intact && after.Intact, $"{arrived} {after}");
@@ -93,10 +94,10 @@ public abstract class HypervisorCompliance(HostUnderTest host) : OnHost(host)
     [TrackerFact]
     public async Task a_shell_holds_zeros_and_does_not_start_without_an_image()
     {
-        IGuest shell = await Host.BuildAsync(Host.Spec(powerOn: false));
+        IShell shell = await Host.BuildShellAsync();
 
         Assert.DoesNotContain(HostUnderTest.Copy(shell), b => b != 0);
-        HypervisorException refusal = await Assert.ThrowsAsync<HypervisorException>(() => shell.StartAsync(None));
+        HypervisorException refusal = await Assert.ThrowsAsync<HypervisorException>(() => shell.StartAsync(HostUnderTest.CommitOf(shell.Tag), None));
         Assert.Contains("holds no guest", refusal.Message, StringComparison.Ordinal);
         Assert.Equal(GuestState.Paused, shell.State);
         Assert.False((await shell.VerifyAsync(None)).Intact);
@@ -164,7 +165,7 @@ public abstract class HypervisorCompliance(HostUnderTest host) : OnHost(host)
 
         IGuest found = Assert.Single(await Host.FindAsync());
         Assert.Equal(GuestState.Paused, found.State);
-        await found.StartAsync(None);
+        await found.StartAsync(HostUnderTest.CommitOf(found.Tag), None);
         HostUnderTest.WaitForProgress(found, 10);
     }
 
@@ -184,14 +185,14 @@ public abstract class HypervisorCompliance(HostUnderTest host) : OnHost(host)
         await RefusedAsync(guest, guest.SuspendAsync, guest.ResumeAsync);
         Assert.Equal(GuestState.Paused, guest.State);
 
-        await guest.StartAsync(None);
-        await RefusedAsync(guest, guest.StartAsync, guest.ResumeAsync);
+        await guest.StartAsync(HostUnderTest.CommitOf(guest.Tag), None);
+        await RefusedAsync(guest, token => guest.StartAsync(HostUnderTest.CommitOf(guest.Tag), token), guest.ResumeAsync);
         Assert.Throws<InvalidOperationException>(() => guest.Memory.Write(1, new byte[IGuestMemory.PageBytes]));
         Assert.Throws<InvalidOperationException>(() => guest.Memory.Zero(1, 1));
         HostUnderTest.WaitForProgress(guest, 10);
 
         await guest.SuspendAsync(None);
-        await RefusedAsync(guest, guest.StartAsync, guest.SuspendAsync);
+        await RefusedAsync(guest, token => guest.StartAsync(HostUnderTest.CommitOf(guest.Tag), token), guest.SuspendAsync);
         Assert.Equal(GuestState.Suspended, guest.State);
         Assert.True((await guest.VerifyAsync(None)).Intact);
     }

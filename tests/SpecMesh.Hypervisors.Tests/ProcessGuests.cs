@@ -118,7 +118,7 @@ public sealed class ProcessGuests() : OnHost(new HostUnderTest(DirtyTrackerChoic
     public async Task a_guest_built_without_a_tracker_says_why_it_has_no_dirty_log()
     {
         ProcessHypervisor hypervisor = new(new ProcessHypervisorOptions(Host.Folder));
-        await using ProcessGuest guest = await hypervisor.BuildAsync(Host.Spec(), "none", None);
+        await using ProcessGuest guest = await hypervisor.BuildAsync(Host.Spec(), "none", powerOn: true, None);
 
         DirtyLogException refusal = Assert.Throws<DirtyLogException>(guest.OpenDirtyLog);
         Assert.Contains("without a dirty tracker", refusal.Message, StringComparison.Ordinal);

@@ -32,7 +32,7 @@ public sealed class ProcessSnapshots() : OnHost(new HostUnderTest(DirtyTrackerCh
         ProcessHypervisor hypervisor = new(new ProcessHypervisorOptions(Host.Folder, InitialisedFraction: 0));
         GuestSpec spec = Host.Spec(pagesPerSecond: 0, pageCount: 1 << 14);
         IGuest guest = Host.Keep(await hypervisor.BuildPausedAsync(spec, None));
-        await guest.StartAsync(None);
+        await guest.StartAsync(HostUnderTest.CommitOf(guest.Tag), None);
         Snapshot saved = await hypervisor.SaveAsync(guest, "s", None);
 
         Assert.True(saved.FileBytes > saved.MemoryBytes);

@@ -11,9 +11,10 @@ if (args[0] == "xl")
 
 // It starts one guest, says so, and lives until it is killed.
 ProcessHypervisor hypervisor = new(new ProcessHypervisorOptions(args[0]));
-GuestSpec spec = new(new GuestTag(args[1], null, null, 1), new VmDefinition(1 << 20, 1000, 1), PowerOn: true);
+GuestSpec spec = new(new GuestTag(args[1], null, null, 1), new VmDefinition(1 << 20, 1000, 1));
 IGuest guest = await hypervisor.BuildPausedAsync(spec, CancellationToken.None);
-await guest.StartAsync(CancellationToken.None);
+DurableCommit commit = DurableCommit.Of(new OwnershipView(args[1], 1, null, 1, "here", null, null, null), "here");
+await guest.StartAsync(commit, CancellationToken.None);
 Console.WriteLine("running");
 await guest.Exited;
 return 0;

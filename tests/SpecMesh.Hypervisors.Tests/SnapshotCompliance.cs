@@ -29,7 +29,7 @@ public abstract class SnapshotCompliance(HostUnderTest host) : OnHost(host)
         Assert.True(taken.Intact, $"{taken}");
         Assert.InRange(taken.Steps, 500, guest.Progress);
 
-        await clone.StartAsync(None);
+        await clone.StartAsync(HostUnderTest.CommitOf(clone.Tag), None);
         HostUnderTest.WaitForProgress(clone, taken.Steps + 500);
         HostUnderTest.WaitForProgress(guest, guest.Progress + 500);
         GuestVerification[] after = [await clone.VerifyAsync(None), await guest.VerifyAsync(None)];
@@ -48,7 +48,7 @@ public abstract class SnapshotCompliance(HostUnderTest host) : OnHost(host)
         IGuest restored = Host.Keep(await Snapshots.RestoreAsync(Name, Tag with { Epoch = 4 }, None));
         Assert.Equal((Tag with { Epoch = 4 }, GuestState.Paused), (restored.Tag, restored.State));
         long steps = restored.Progress;
-        await restored.StartAsync(None);
+        await restored.StartAsync(HostUnderTest.CommitOf(restored.Tag), None);
         HostUnderTest.WaitForProgress(restored, steps + 500);
         GuestVerification found = await restored.VerifyAsync(None);
         Assert.True(found.Intact, $"{found}");
@@ -87,7 +87,7 @@ public abstract class SnapshotCompliance(HostUnderTest host) : OnHost(host)
     {
         IGuest guest = await Host.BuildAsync(Host.Spec());
         await RefusedAsync("is Paused", () => Snapshots.SaveAsync(guest, Name, None));
-        await guest.StartAsync(None);
+        await guest.StartAsync(HostUnderTest.CommitOf(guest.Tag), None);
         HostUnderTest.WaitForProgress(guest, 10);
         await guest.SuspendAsync(None);
         await RefusedAsync("is Suspended", () => Snapshots.SaveAsync(guest, Name, None));

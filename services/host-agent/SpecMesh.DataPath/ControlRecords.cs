@@ -96,6 +96,29 @@ internal readonly record struct Vote(long OwnershipVersion, int Incarnation, int
         BinaryPrimitives.ReadInt64LittleEndian(from), BinaryPrimitives.ReadInt32LittleEndian(from[8..]), BinaryPrimitives.ReadInt32LittleEndian(from[12..]));
 }
 
+/// <summary>Payload of <see cref="RecordType.Setup"/>: number of pages u64, then what the source's driver says, at most <see cref="RecordFormat.MaxBlobBytes"/>.</summary>
+internal static class Setup
+{
+    public static byte[] Write(long pageCount, ReadOnlySpan<byte> setup)
+    {
+        byte[] body = new byte[sizeof(long) + setup.Length];
+        BinaryPrimitives.WriteInt64LittleEndian(body, pageCount);
+        setup.CopyTo(body.AsSpan(sizeof(long)));
+        return body;
+    }
+
+    /// <summary>The number of pages, bounded before anything of that size is made.</summary>
+    /// <exception cref="MigrationException">There are none, or more than the guest's memory can have.</exception>
+    public static long ReadPageCount(ReadOnlySpan<byte> from, long memoryBytes)
+    {
+        long pageCount = BinaryPrimitives.ReadInt64LittleEndian(from);
+        long most = (memoryBytes / IGuestMemory.PageBytes) + (ReplicaIdentity.SlackBytes / IGuestMemory.PageBytes);
+        return pageCount > 0 && pageCount <= most
+            ? pageCount
+            : throw new MigrationException(MigrationFault.OutOfRange, $"A guest with {memoryBytes} bytes of memory has between 1 and {most} pages, and not {pageCount}.");
+    }
+}
+
 /// <summary>Texts for people in <see cref="RecordType.Abort"/> and <see cref="RecordType.Refused"/>: UTF-8, cut at <see cref="RecordFormat.MaxTextBytes"/>.</summary>
 internal static class RecordText
 {

@@ -8,6 +8,9 @@ internal sealed class ImageWriter(IGuestMemory memory)
     /// <summary>Digest of everything written.</summary>
     public ulong Digest => digest.Value;
 
+    /// <summary>Pages of the image.</summary>
+    public long PageCount => memory.PageCount;
+
     /// <summary>Pages that were written at least once.</summary>
     public long CoveredPages => digest.CoveredPages;
 

@@ -64,13 +64,13 @@ public sealed class MigrationListener : IAsyncDisposable
     /// <summary>Opens a session for one replica. Dispose it when the replica has ended, before its memory goes.</summary>
     /// <param name="identity">Which replica.</param>
     /// <param name="token">Its token, by <see cref="ReplicaToken.Derive"/>.</param>
-    /// <param name="memory">The shell's memory. Its guest does not run before the owner has reported a commit.</param>
+    /// <param name="shell">What takes the image. Its guest does not run before the owner has reported a commit.</param>
     /// <param name="faults">What a fault injector asked for; null for nothing.</param>
     /// <param name="keep">Called on the session's thread when an image is whole and verified, before READY leaves; what it throws ends the migration stream instead.</param>
     /// <exception cref="InvalidOperationException">The replica has a session already.</exception>
-    public MigrationReceiver Expect(ReplicaIdentity identity, byte[] token, IGuestMemory memory, ReceiverFaults? faults = null, Action<ImageCompleted>? keep = null)
+    public MigrationReceiver Expect(ReplicaIdentity identity, byte[] token, IImageShell shell, ReceiverFaults? faults = null, Action<ImageCompleted>? keep = null)
     {
-        MigrationReceiver receiver = new(identity, token, memory, faults ?? new ReceiverFaults(), time, Forget, keep);
+        MigrationReceiver receiver = new(identity, token, shell, faults ?? new ReceiverFaults(), time, Forget, keep);
         return expected.TryAdd(identity.Key, receiver)
             ? receiver
             : throw new InvalidOperationException($"Replica {identity.Key.Replica} of operation {identity.Key.OperationId} has a session already.");

@@ -16,7 +16,7 @@ public sealed class MigrationReceiver : IAsyncDisposable
     private readonly CancellationTokenSource ended = new();
     private readonly TaskCompletionSource finished = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly Channel<ReceiverEvent> events = Channel.CreateBounded<ReceiverEvent>(MaxWaitingEvents);
-    private readonly IGuestMemory memory;
+    private readonly IImageShell shell;
     private readonly ReceiverFaults faults;
     private readonly TimeProvider time;
     private readonly Action<MigrationReceiver> forget;
@@ -28,16 +28,11 @@ public sealed class MigrationReceiver : IAsyncDisposable
     private Action? close;
     private long bytesReceived;
 
-    internal MigrationReceiver(ReplicaIdentity identity, byte[] token, IGuestMemory memory, ReceiverFaults faults, TimeProvider time, Action<MigrationReceiver> forget, Action<ImageCompleted>? keep = null)
+    internal MigrationReceiver(ReplicaIdentity identity, byte[] token, IImageShell shell, ReceiverFaults faults, TimeProvider time, Action<MigrationReceiver> forget, Action<ImageCompleted>? keep = null)
     {
-        if (identity.MemoryBytes != memory.PageCount * IGuestMemory.PageBytes)
-        {
-            throw new ArgumentException($"The shell has {memory.PageCount} pages, and the image {identity.MemoryBytes} bytes.", nameof(memory));
-        }
-
         Identity = identity;
         Token = token;
-        this.memory = memory;
+        this.shell = shell;
         this.faults = faults;
         this.time = time;
         this.forget = forget;
@@ -70,6 +65,9 @@ public sealed class MigrationReceiver : IAsyncDisposable
     }
 
     internal byte[] Token { get; }
+
+    /// <summary>Cancelled when the session is over.</summary>
+    internal CancellationToken Ended => ended.Token;
 
     /// <summary>The guest runs here, and the ownership is durable: tells the source and ends the migration stream. Call it only after the commit.</summary>
     /// <returns>False when the source could not be told; the event stream tells it.</returns>
@@ -118,7 +116,7 @@ public sealed class MigrationReceiver : IAsyncDisposable
                 return false;
             }
 
-            state = ReceiverState.Receiving;
+            state = ReceiverState.Connected;
             records = connection;
             Volatile.Write(ref close, closeConnection);
             return true;
@@ -131,7 +129,7 @@ public sealed class MigrationReceiver : IAsyncDisposable
         ReceiverEvent? last = null;
         try
         {
-            ReceiverSession session = new(this, records!, memory, time);
+            ReceiverSession session = new(this, records!, shell, time);
             records!.AllowData();
             records.BeforeRead = new Throttle(faults, time, ended.Token).BeforeRead;
             records.Write(RecordType.Welcome, []);
@@ -152,7 +150,7 @@ public sealed class MigrationReceiver : IAsyncDisposable
         }
         catch (Exception failure)
         {
-            last = Explain(new MigrationException(MigrationFault.MemoryFailed, $"The shell's memory could not be written: {failure.Message}", failure));
+            last = Explain(new MigrationException(MigrationFault.MemoryFailed, $"The shell failed: {failure.Message}", failure));
         }
         finally
         {

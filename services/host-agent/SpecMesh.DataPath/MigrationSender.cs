@@ -48,9 +48,14 @@ public sealed class MigrationSender : IAsyncDisposable
     public static async Task<MigrationSender> ConnectAsync(MigrationSenderOptions options, CancellationToken cancellationToken)
     {
         long pageCount = options.DirtyLog.PageCount;
-        if (options.Memory.PageCount != pageCount || options.Identity.MemoryBytes != pageCount * IGuestMemory.PageBytes)
+        if (options.Memory.PageCount != pageCount)
         {
-            throw new ArgumentException("Memory, dirty log and identity do not agree on the size of the guest.", nameof(options));
+            throw new ArgumentException("Memory and dirty log do not agree on the size of the guest.", nameof(options));
+        }
+
+        if (options.Setup.Length > RecordFormat.MaxBlobBytes)
+        {
+            throw new ArgumentException($"What a driver says of its guest has at most {RecordFormat.MaxBlobBytes} bytes, and not {options.Setup.Length}.", nameof(options));
         }
 
         MigrationSender sender = new(options);

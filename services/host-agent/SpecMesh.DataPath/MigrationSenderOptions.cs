@@ -11,6 +11,12 @@ namespace SpecMesh.DataPath;
 /// <param name="Time">Clock for durations and rates.</param>
 public sealed record MigrationSenderOptions(IPEndPoint Endpoint, ReplicaIdentity Identity, byte[] Token, DirtyLogOwner DirtyLog, IGuestMemory Memory, TimeProvider Time)
 {
+    /// <summary>What the guest's driver knows beside the pages, for the driver at the target. It belongs to the pages as <see cref="Memory"/> numbers them.</summary>
+    public ReadOnlyMemory<byte> Setup { get; init; }
+
+    /// <summary>Reads the state of the suspended guest's processors, when its last pages are sent; null for a driver whose guests have none beside their memory.</summary>
+    public Func<byte[]>? ReadState { get; init; }
+
     /// <summary>Longest time for connecting and the handshake together.</summary>
     public TimeSpan HandshakeTimeout { get; init; } = TimeSpan.FromSeconds(10);
 

@@ -46,14 +46,15 @@ internal sealed class PageSender(MigrationSenderOptions options, RecordConnectio
         return SendTaken(pass, final: false);
     }
 
-    /// <summary>The last pass: sends pages that were taken by <see cref="PendingPages.TakeForFinish"/>, the end of the round and COMPLETE.</summary>
+    /// <summary>The last pass: sends pages that were taken by <see cref="PendingPages.TakeForFinish"/>, the end of the round, the state of the processors and COMPLETE.</summary>
     /// <exception cref="MigrationException">Voided: the guest did not stay suspended.</exception>
     public SenderPass SendLast(int incarnation, long ownershipVersion)
     {
         SenderPass pass = SendTaken(Begin(final: true), final: true);
-        if (!options.DirtyLog.IsFinal(incarnation))
+        byte[] state = ReadState(incarnation);
+        if (state.Length > 0)
         {
-            throw new MigrationException(MigrationFault.Voided, $"The guest did not stay suspended in incarnation {incarnation}.");
+            pass.Bytes += Write(RecordType.State, state);
         }
 
         byte[] body = new byte[Complete.Bytes];
@@ -80,6 +81,30 @@ internal sealed class PageSender(MigrationSenderOptions options, RecordConnectio
         records.Write(type, body);
         Interlocked.Add(ref bytesSent, RecordFormat.HeaderBytes + body.Length);
         return RecordFormat.HeaderBytes + body.Length;
+    }
+
+    /// <summary>The state belongs to the pages only if the guest stood still before it was read and after.</summary>
+    private byte[] ReadState(int incarnation)
+    {
+        byte[] state = [];
+        try
+        {
+            state = options.DirtyLog.IsFinal(incarnation) ? options.ReadState?.Invoke() ?? [] : [];
+        }
+        catch (Exception) when (!options.DirtyLog.IsFinal(incarnation))
+        {
+            // It was being resumed meanwhile, which is said below.
+            state = [];
+        }
+
+        if (!options.DirtyLog.IsFinal(incarnation))
+        {
+            throw new MigrationException(MigrationFault.Voided, $"The guest did not stay suspended in incarnation {incarnation}.");
+        }
+
+        return state.Length <= RecordFormat.MaxBlobBytes
+            ? state
+            : throw new MigrationException(MigrationFault.MemoryFailed, $"The state of the guest's processors has at most {RecordFormat.MaxBlobBytes} bytes, and not {state.Length}.");
     }
 
     private SenderPass Begin(bool final)

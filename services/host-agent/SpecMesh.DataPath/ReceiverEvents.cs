@@ -5,12 +5,13 @@ namespace SpecMesh.DataPath;
 /// <summary>
 /// Where a migration stream stands at the target.
 /// <code>
-///             hello, proof            COMPLETE, verified           VOTE
-///   Waiting ───────────────> Receiving ──────────────> Complete ─────────> Voted ──── ReportResumed ───> Ended
-///                             │  ^ │                     │   ^               │
-///              DATA ROUND_END └──┘ └──────── VOID ───────┘   └── ReportRefused
-///                                  (also VOID in Receiving)
+///           hello, proof            SETUP             COMPLETE, verified           VOTE
+///   Waiting ────────────> Connected ─────> Receiving ──────────────────> Complete ──────> Voted ─── ReportResumed ──> Ended
+///                                           │  ^ │                         │   ^            │
+///                      DATA ROUND_END STATE └──┘ └────────── VOID ─────────┘   └─ ReportRefused
+///                                                   (also VOID in Receiving)
 /// </code>
+/// STATE follows the last pages' ROUND_END, once, and nothing but COMPLETE, VOID or ABORT follows it.
 /// Every other record in a state is <see cref="MigrationFault.OutOfOrder"/>. ABORT, a fault and disposal lead from everywhere to Ended. In Voted nothing more is read until
 /// the owner has said what became of the vote: an image that may be about to run is not touched.
 /// </summary>
@@ -18,6 +19,9 @@ public enum ReceiverState
 {
     /// <summary>No source has proved itself yet.</summary>
     Waiting,
+
+    /// <summary>A source has proved itself, and has not said what its guest is.</summary>
+    Connected,
 
     /// <summary>Pages come.</summary>
     Receiving,

@@ -3,12 +3,14 @@ using System.Buffers.Binary;
 namespace SpecMesh.DataPath;
 
 /// <summary>What a target does with each record of a proven source. The states and what is legal in them: <see cref="ReceiverState"/>.</summary>
-internal sealed class ReceiverSession(MigrationReceiver receiver, RecordConnection records, IGuestMemory memory, TimeProvider time)
+internal sealed class ReceiverSession(MigrationReceiver receiver, RecordConnection records, IImageShell shell, TimeProvider time)
 {
     private const long AcknowledgeBytes = 4 * 1024 * 1024;
     private static readonly TimeSpan AcknowledgeInterval = TimeSpan.FromMilliseconds(100);
 
-    private readonly ImageWriter image = new(memory);
+    private ImageWriter? image;
+    private byte[]? state;
+    private bool lastPagesAreIn;
     private long bytesReceived;
     private long acknowledgedBytes;
     private long acknowledgedAt = time.GetTimestamp();
@@ -27,11 +29,17 @@ internal sealed class ReceiverSession(MigrationReceiver receiver, RecordConnecti
         {
             case (_, ReceiverState.Ended):
                 break;
-            case (RecordType.Data, ReceiverState.Receiving):
+            case (RecordType.Setup, ReceiverState.Connected):
+                OnSetup();
+                break;
+            case (RecordType.Data, ReceiverState.Receiving) when state is null:
                 OnData();
                 break;
-            case (RecordType.RoundEnd, ReceiverState.Receiving):
+            case (RecordType.RoundEnd, ReceiverState.Receiving) when state is null:
                 OnRoundEnd(RoundEnd.Read(records.Payload));
+                break;
+            case (RecordType.State, ReceiverState.Receiving) when state is null && lastPagesAreIn:
+                state = records.Payload.ToArray();
                 break;
             case (RecordType.Complete, ReceiverState.Receiving):
                 OnComplete(Complete.Read(records.Payload));
@@ -52,9 +60,24 @@ internal sealed class ReceiverSession(MigrationReceiver receiver, RecordConnecti
         return null;
     }
 
+    /// <summary>The bytes that the image may need are bounded by the machine's memory, which both ends have proved to agree on.</summary>
+    private void OnSetup()
+    {
+        long pageCount = Setup.ReadPageCount(records.Payload, receiver.Identity.MemoryBytes);
+        IGuestMemory memory = shell.Open(pageCount, records.Payload[sizeof(long)..], receiver.Ended);
+        if (memory.PageCount != pageCount)
+        {
+            throw new InvalidOperationException($"It has {memory.PageCount} pages, and the source's guest {pageCount}.");
+        }
+
+        image = new ImageWriter(memory);
+        receiver.Move(ReceiverState.Receiving);
+    }
+
     private void OnData()
     {
-        (long pages, long zeroPages) = image.Apply(records.Descriptors, records.Payload, records.PageHashes);
+        lastPagesAreIn = false;
+        (long pages, long zeroPages) = image!.Apply(records.Descriptors, records.Payload, records.PageHashes);
         roundPages += pages;
         roundZeroPages += zeroPages;
         bytesReceived += records.RecordBytes;
@@ -74,8 +97,9 @@ internal sealed class ReceiverSession(MigrationReceiver receiver, RecordConnecti
 
         rounds++;
         (roundPages, roundZeroPages) = (0, 0);
+        lastPagesAreIn = end.Last;
         Acknowledge();
-        receiver.Emit(new RoundApplied(end.Round, end.Last, end.Pages, end.ZeroPages, bytesReceived, image.CoveredPages));
+        receiver.Emit(new RoundApplied(end.Round, end.Last, end.Pages, end.ZeroPages, bytesReceived, image!.CoveredPages));
     }
 
     private void OnComplete(Complete complete)
@@ -86,9 +110,9 @@ internal sealed class ReceiverSession(MigrationReceiver receiver, RecordConnecti
                 MigrationFault.OutOfOrder, $"An image of incarnation {complete.Incarnation} cannot be complete: {roundPages} pages have no round, and incarnation {incarnation} has begun.");
         }
 
-        if (!image.IsWhole)
+        if (!image!.IsWhole)
         {
-            throw new MigrationException(MigrationFault.IncompleteImage, $"Only {image.CoveredPages} of {memory.PageCount} pages have arrived.");
+            throw new MigrationException(MigrationFault.IncompleteImage, $"Only {image.CoveredPages} of {image.PageCount} pages have arrived.");
         }
 
         if (image.Digest != complete.Digest)
@@ -97,6 +121,7 @@ internal sealed class ReceiverSession(MigrationReceiver receiver, RecordConnecti
                 MigrationFault.DigestMismatch, $"The image has the digest {ImageDigest.Format(image.Digest)}, and the source says {ImageDigest.Format(complete.Digest)}.");
         }
 
+        shell.Complete(state, receiver.Ended);
         incarnation = complete.Incarnation;
         ImageCompleted completed = new(incarnation, ImageDigest.Format(image.Digest), complete.OwnershipVersion);
         receiver.Keep(completed);
@@ -114,8 +139,14 @@ internal sealed class ReceiverSession(MigrationReceiver receiver, RecordConnecti
             throw new MigrationException(MigrationFault.OutOfOrder, $"Incarnation {newIncarnation} cannot follow incarnation {incarnation}.");
         }
 
+        if (receiver.State == ReceiverState.Complete)
+        {
+            shell.Reopen();
+        }
+
         // A finish that was interrupted leaves pages without the end of their round; they are in the image all the same.
         (roundPages, roundZeroPages) = (0, 0);
+        (state, lastPagesAreIn) = (null, false);
         Acknowledge();
         incarnation = newIncarnation;
         receiver.Move(ReceiverState.Receiving);

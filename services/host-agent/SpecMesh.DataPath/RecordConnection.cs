@@ -5,7 +5,7 @@ namespace SpecMesh.DataPath;
 
 /// <summary>
 /// Reads and writes whole records on a connection, blocking. Reading is for one thread; writing may be done by several. Buffers are allocated once: a kilobyte at first,
-/// the room for pages with the first of them, which may come after <see cref="AllowData"/>: that is called when the peer has proved itself.
+/// the room for pages and for what a driver says with the first of them, which may come after <see cref="AllowData"/>: that is called when the peer has proved itself.
 /// </summary>
 internal sealed class RecordConnection(Stream connection)
 {
@@ -40,7 +40,7 @@ internal sealed class RecordConnection(Stream connection)
     /// <summary>Most bytes that are asked from the connection at once.</summary>
     public static int ReadSlice => 64 * 1024;
 
-    /// <summary>From here on, pages may come.</summary>
+    /// <summary>From here on pages may come, and what a driver says beside them.</summary>
     public void AllowData()
     {
         dataAllowed = true;
@@ -68,9 +68,9 @@ internal sealed class RecordConnection(Stream connection)
     {
         ReadExactly(head);
         RecordHeader header = RecordFormat.ReadHeader(head);
-        if (header.Type == RecordType.Data && !dataAllowed)
+        if (header.Type is RecordType.Data or RecordType.Setup or RecordType.State && !dataAllowed)
         {
-            throw new MigrationException(MigrationFault.Unauthenticated, "Pages came before the handshake had ended.");
+            throw new MigrationException(MigrationFault.Unauthenticated, $"A {header.Type} record came before the handshake had ended.");
         }
 
         if (header.Sequence != nextIncoming)
@@ -109,7 +109,9 @@ internal sealed class RecordConnection(Stream connection)
     {
         lock (writing)
         {
-            Span<byte> record = outgoing.AsSpan(0, RecordFormat.HeaderBytes + body.Length);
+            // Only what a driver says is longer, and that is written once or once per image.
+            int length = RecordFormat.HeaderBytes + body.Length;
+            Span<byte> record = length <= outgoing.Length ? outgoing.AsSpan(0, length) : new byte[length];
             RecordFormat.WriteHeader(record, new RecordHeader(type, 0, 0, body.Length, nextOutgoing));
             body.CopyTo(record[RecordFormat.HeaderBytes..]);
             uint crc = RecordFormat.Crc(RecordFormat.CheckOfHeader(record), body);

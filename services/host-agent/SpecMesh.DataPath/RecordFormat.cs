@@ -50,6 +50,12 @@ internal enum RecordType : byte
 
     /// <summary>S or T: the migration stream ends; why.</summary>
     Abort = 26,
+
+    /// <summary>S: what my guest is; once, before the first page.</summary>
+    Setup = 27,
+
+    /// <summary>S: state of my guest's processors; at most once per image, right before it is complete.</summary>
+    State = 28,
 }
 
 /// <summary>
@@ -70,13 +76,16 @@ internal static class RecordFormat
 {
     public const int HeaderBytes = 32;
     public const uint Magic = 0x4D_4D_50_53; // "SPMM"
-    public const byte Version = 1;
+    public const byte Version = 2;
     public const int CheckOffset = 12;
 
     /// <summary>Most pages that one record carries as bytes: 1 MiB.</summary>
     public const int MaxPages = 256;
     public const int MaxDescriptors = 4096;
     public const int MaxDataBytes = MaxPages * IGuestMemory.PageBytes;
+
+    /// <summary>Most bytes of a driver's own that one record carries: with the number of pages before them, as much as pages do.</summary>
+    public const int MaxBlobBytes = MaxDataBytes - sizeof(long);
 
     /// <summary>Longest text that an abort or a refusal carries, in bytes of UTF-8.</summary>
     public const int MaxTextBytes = 512;
@@ -185,6 +194,8 @@ internal static class RecordFormat
         RecordType.Vote => (Vote.Bytes, Vote.Bytes),
         RecordType.Void or RecordType.Voided or RecordType.Resumed => (4, 4),
         RecordType.Refused or RecordType.Abort => (0, MaxTextBytes),
+        RecordType.Setup => (sizeof(long), sizeof(long) + MaxBlobBytes),
+        RecordType.State => (1, MaxBlobBytes),
         _ => throw new MigrationException(MigrationFault.Malformed, $"There is no record type {(byte)type}."),
     };
 

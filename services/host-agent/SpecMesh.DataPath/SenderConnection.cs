@@ -13,7 +13,7 @@ internal sealed class SenderConnection : IDisposable
     /// <summary>The records, once the connection is open.</summary>
     public RecordConnection Records => records ?? throw new InvalidOperationException("The migration stream is not connected.");
 
-    /// <summary>Connects and shows both ends to each other. Blocks the calling thread.</summary>
+    /// <summary>Connects, shows both ends to each other and says what the guest is. Blocks the calling thread.</summary>
     /// <exception cref="MigrationException">Nobody listens, it took too long, or the target did not prove itself.</exception>
     public void Open(MigrationSenderOptions options, CancellationToken cancellationToken)
     {
@@ -26,6 +26,7 @@ internal sealed class SenderConnection : IDisposable
             MigrationSockets.DetectDeadPeer(socket);
             records = new RecordConnection(new NetworkStream(socket, ownsSocket: false));
             Handshake.Connect(records, options.Identity, options.Token);
+            records.Write(RecordType.Setup, Setup.Write(options.DirtyLog.PageCount, options.Setup.Span));
         }
         catch (Exception failure) when (failure is SocketException or IOException or ObjectDisposedException or MigrationException { Fault: MigrationFault.ConnectionLost })
         {

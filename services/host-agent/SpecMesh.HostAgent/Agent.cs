@@ -314,7 +314,7 @@ public sealed class Agent : IAsyncDisposable
         try
         {
             return guest.State is { } state
-                ? new HostedGuest(guest.Tag.VmId, state, guest.Memory.PageCount * IGuestMemory.PageBytes, guest.Tag.OperationId, guest.Tag.Replica)
+                ? new HostedGuest(guest.Tag.VmId, state, guest.MemoryBytes, guest.Tag.OperationId, guest.Tag.Replica)
                 : null;
         }
         catch (ObjectDisposedException)

@@ -1,5 +1,4 @@
 using SpecMesh.Contracts;
-using SpecMesh.DataPath;
 using SpecMesh.Hypervisors;
 using SpecMesh.Speculation.SpecOps;
 
@@ -120,7 +119,7 @@ internal static class Recover
             }
             else
             {
-                await Resume(guest, cancellationToken);
+                await Resume(agent, guest, view, cancellationToken);
                 agent.GuestOwned(guest);
                 Announce(agent, guest.Tag);
             }
@@ -139,10 +138,10 @@ internal static class Recover
         }
     }
 
-    private static Task Resume(IGuest guest, CancellationToken cancellationToken) => guest.State switch
+    private static Task Resume(Agent agent, IGuest guest, OwnershipView view, CancellationToken cancellationToken) => guest.State switch
     {
         GuestState.Suspended => guest.ResumeAsync(cancellationToken),
-        GuestState.Paused => guest.StartAsync(cancellationToken),
+        GuestState.Paused => guest.StartAsync(DurableCommit.Of(view, agent.Options.HostId), cancellationToken),
         _ => Task.CompletedTask,
     };
 
@@ -179,8 +178,8 @@ internal static class Recover
 
         JournaledImage? image = agent.Journal.ReadImage(operation, number);
         StartReplica command = image?.Command ?? new StartReplica(
-            operation, number, tag.Epoch, OperationKind.Migrate, tag.VmId, agent.Options.HostId, null, new VmDefinition(guest.Memory.PageCount * IGuestMemory.PageBytes), view.Version, new CostLimits());
-        agent.TakeOver(new TargetReplica(agent, command, guest), replica => replica.Recover(action, reason, image));
+            operation, number, tag.Epoch, OperationKind.Migrate, tag.VmId, agent.Options.HostId, null, new VmDefinition(guest.MemoryBytes), view.Version, new CostLimits());
+        agent.TakeOver(new TargetReplica(agent, command, guest), replica => replica.Recover(action, reason, view, image));
         return true;
     }
 

@@ -19,6 +19,7 @@ internal sealed class SourceStreams(Agent agent, IGuest? guest, CancellationToke
     private SemaphoreSlim? lease;
     private IDirtyLog? log;
     private DirtyLogOwner? dirty;
+    private byte[] setup = [];
 
     /// <summary>The streams that are open, by replica.</summary>
     public IReadOnlyList<KeyValuePair<int, MigrationSender>> Open
@@ -54,10 +55,10 @@ internal sealed class SourceStreams(Agent agent, IGuest? guest, CancellationToke
         }
 
         DirtyLogOwner owner = await OpenLogAsync(guest);
-        ReplicaIdentity identity = new(new ReplicaKey(command.OperationId, command.Replica, command.Epoch), command.VmId, guest.Memory.PageCount * IGuestMemory.PageBytes);
+        ReplicaIdentity identity = new(new ReplicaKey(command.OperationId, command.Replica, command.Epoch), command.VmId, guest.MemoryBytes);
         byte[] token = ReplicaToken.Derive(Encoding.UTF8.GetBytes(agent.Options.ClusterKey), identity);
-        MigrationSender sender = await MigrationSender.ConnectAsync(
-            new MigrationSenderOptions(IPEndPoint.Parse(command.DataEndpoint), identity, token, owner, guest.Memory, agent.Time), ended);
+        MigrationSenderOptions options = new(IPEndPoint.Parse(command.DataEndpoint), identity, token, owner, guest.Memory, agent.Time) { Setup = setup, ReadState = guest.ReadState };
+        MigrationSender sender = await MigrationSender.ConnectAsync(options, ended);
         lock (gate)
         {
             if (!closed.Contains(command.Replica))
@@ -122,8 +123,14 @@ internal sealed class SourceStreams(Agent agent, IGuest? guest, CancellationToke
                 lease = wanted;
             }
 
-            log ??= source.OpenDirtyLog();
-            return dirty ??= new DirtyLogOwner(log, source.Memory.PageCount, agent.Time, DirtyLogOwner.DefaultReuse);
+            if (dirty is null)
+            {
+                log ??= source.OpenDirtyLog();
+                setup = await source.ReadSetupAsync(ended);
+                dirty = new DirtyLogOwner(log, source.Memory.PageCount, agent.Time, DirtyLogOwner.DefaultReuse);
+            }
+
+            return dirty;
         }
         finally
         {

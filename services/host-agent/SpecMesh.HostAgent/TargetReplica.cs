@@ -42,10 +42,10 @@ public sealed class TargetReplica : ProtocolShell<TargetInput>
     internal override void LookAgain() => Read();
 
     /// <summary>Goes on where the earlier agent was, as <see cref="Recovery"/> decided.</summary>
-    internal void Recover(RecoveryAction action, Reason reason, JournaledImage? image)
+    internal void Recover(RecoveryAction action, Reason reason, OwnershipView view, JournaledImage? image)
     {
         (int, string, long)? complete = image is null ? null : (image.Incarnation, image.Digest, image.OwnershipVersion);
-        (state, IReadOnlyList<TargetEffect> effects) = TargetProtocol.Recovered(Command, action, reason, complete, Agent.Time.GetUtcNow());
+        (state, IReadOnlyList<TargetEffect> effects) = TargetProtocol.Recovered(Command, action, reason, view, complete, Agent.Time.GetUtcNow());
         foreach (TargetEffect effect in effects)
         {
             Start(effect);
@@ -87,7 +87,7 @@ public sealed class TargetReplica : ProtocolShell<TargetInput>
             case TargetEffect.BuildShell build: Run(() => BuildShellAsync(build.Command)); break;
             case TargetEffect.AppendTransfer append: Append(token => TransferAsync(append.Request, token), Unanswered); break;
             case TargetEffect.ReadOwnership: Read(); break;
-            case TargetEffect.StartGuest: Run(StartGuestAsync); break;
+            case TargetEffect.StartGuest start: Run(() => StartGuestAsync(start.Decision)); break;
             case TargetEffect.TellSource tell: TellSource(tell); break;
             case TargetEffect.DestroyShell: RunUntilDone(DestroyShellAsync); break;
             case TargetEffect.Forget: Agent.Forget(this); break;
@@ -109,19 +109,23 @@ public sealed class TargetReplica : ProtocolShell<TargetInput>
             Agent.Faults.ThrowIfStartFails();
             bool powerOn = command.Kind == OperationKind.PowerOn;
             GuestTag tag = new(command.VmId, command.OperationId, command.Replica, command.Epoch);
-            guest = await Agent.Hypervisor.BuildPausedAsync(new GuestSpec(tag, command.Vm, powerOn, Prefault: !powerOn), Ended);
-            WatchGuest(guest);
+            GuestSpec spec = new(tag, command.Vm);
             if (powerOn)
             {
+                guest = await Agent.Hypervisor.BuildPausedAsync(spec, Ended);
+
                 // The commit follows at once, and may succeed after a crash.
                 Agent.Journal.WriteImage(new JournaledImage(command, 0, NoImage));
             }
             else
             {
-                receiver = Expect(command, guest);
+                IShell shell = await Agent.Hypervisor.BuildShellAsync(spec, Ended);
+                guest = shell;
+                receiver = Expect(command, shell);
                 Run(() => ListenAsync(receiver));
             }
 
+            WatchGuest(guest);
             Post(new TargetInput.ShellBuilt(powerOn ? null : Agent.DataEndpoint, NoImage));
         }
         catch (Exception error) when (!Ended.IsCancellationRequested)
@@ -135,11 +139,11 @@ public sealed class TargetReplica : ProtocolShell<TargetInput>
         }
     }
 
-    private MigrationReceiver Expect(StartReplica command, IGuest shell)
+    private MigrationReceiver Expect(StartReplica command, IShell shell)
     {
         ReplicaIdentity identity = new(new ReplicaKey(command.OperationId, command.Replica, command.Epoch), command.VmId, command.Vm.MemoryBytes);
         byte[] token = ReplicaToken.Derive(Encoding.UTF8.GetBytes(Agent.Options.ClusterKey), identity);
-        return Agent.Listener.Expect(identity, token, shell.Memory, Agent.Faults.Take(), image => Keep(command, shell, image));
+        return Agent.Listener.Expect(identity, token, shell, Agent.Faults.Take(), image => Keep(command, shell, image));
     }
 
     /// <summary>Before READY leaves: after it this image may be the only whole one, so an agent that comes after this one must know that it is whole.</summary>
@@ -188,14 +192,14 @@ public sealed class TargetReplica : ProtocolShell<TargetInput>
         TaskContinuationOptions.None,
         TaskScheduler.Default);
 
-    private async Task StartGuestAsync()
+    private async Task StartGuestAsync(OwnershipView decision)
     {
         try
         {
             await Agent.ReachAsync(FaultPoints.Appended, OperationId, Ended);
             if (guest!.State != GuestState.Running)
             {
-                await guest.StartAsync(Ended);
+                await guest.StartAsync(DurableCommit.Of(decision, Agent.Options.HostId), Ended);
                 await Agent.ReachAsync(FaultPoints.Resumed, OperationId, Ended);
             }
         }

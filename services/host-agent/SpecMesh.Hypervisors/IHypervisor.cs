@@ -14,12 +14,13 @@ public interface IHypervisor
     /// <exception cref="PlatformNotSupportedException">The driver is for another operating system.</exception>
     Task<HypervisorCapabilities> ProbeAsync(CancellationToken cancellationToken);
 
-    /// <summary>
-    /// Builds a guest that does not run. Its memory is there, wholly charged to the host; it holds the machine's first state when
-    /// <see cref="GuestSpec.PowerOn"/>, and zeros otherwise.
-    /// </summary>
+    /// <summary>Builds a machine that does not run. Its memory is there, wholly charged to the host, and holds the machine's first state.</summary>
     /// <exception cref="HypervisorException">Refused or failed; nothing is left behind.</exception>
     Task<IGuest> BuildPausedAsync(GuestSpec spec, CancellationToken cancellationToken);
+
+    /// <summary>Builds what waits for the image of a machine that is elsewhere. What its memory needs is charged to the host, or is known to be there.</summary>
+    /// <exception cref="HypervisorException">Refused or failed; nothing is left behind.</exception>
+    Task<IShell> BuildShellAsync(GuestSpec spec, CancellationToken cancellationToken);
 
     /// <summary>
     /// Finds the guests that live on this host under this driver, also those that another agent process built. What dead guests left behind is
@@ -31,8 +32,8 @@ public interface IHypervisor
 /// <summary>
 /// One guest. Disposing detaches and never ends the guest.
 /// <code>
-/// BuildPaused → Paused ── Start ──→ Running ── Suspend ──→ Suspended
-///                                      ↑─────── Resume ───────┘         every state ── Destroy ──→ null
+/// Build → Paused ── Start ──→ Running ── Suspend ──→ Suspended
+///                                ↑─────── Resume ───────┘         every state ── Destroy ──→ null
 /// </code>
 /// A call in another order throws <see cref="HypervisorException"/> and changes nothing.
 /// </summary>
@@ -47,20 +48,35 @@ public interface IGuest : IAsyncDisposable
     /// <summary>Completes when the guest is gone, for whatever reason. It does not complete by detaching.</summary>
     Task Exited { get; }
 
+    /// <summary>Memory of the machine as it is defined, in bytes. What its hypervisor keeps beside it is not counted.</summary>
+    long MemoryBytes { get; }
+
     /// <summary>A number that grows only while the guest executes. Its unit is the driver's own.</summary>
     /// <exception cref="ObjectDisposedException">Detached or destroyed.</exception>
     long Progress { get; }
 
-    /// <summary>The memory. It throws <see cref="ObjectDisposedException"/> after the guest is destroyed or detached.</summary>
+    /// <summary>The memory. It throws <see cref="ObjectDisposedException"/> after the guest is destroyed or detached, and there may be none before an image has come.</summary>
     IGuestMemory Memory { get; }
 
     /// <summary>Opens the one dirty log of the guest. One consumer at a time.</summary>
     /// <exception cref="DirtyLogException">No tracker works for this guest; the message says why.</exception>
     IDirtyLog OpenDirtyLog();
 
+    /// <summary>What the driver at a target must know of the guest before its first page. It belongs to the memory as the dirty log that was opened last sees it.</summary>
+    /// <returns>Bytes of the driver's own, for <see cref="IImageShell.Open"/>.</returns>
+    /// <exception cref="HypervisorException">The guest cannot be migrated; the message says why.</exception>
+    Task<byte[]> ReadSetupAsync(CancellationToken cancellationToken);
+
+    /// <summary>What a suspended guest is beside its memory.</summary>
+    /// <returns>Bytes of the driver's own, for <see cref="IImageShell.Complete"/>; empty when there is nothing.</returns>
+    /// <exception cref="HypervisorException">Not suspended, or gone.</exception>
+    byte[] ReadState();
+
     /// <summary>A paused guest begins to run from what its memory holds.</summary>
-    /// <exception cref="HypervisorException">Not paused, or the memory holds no guest.</exception>
-    Task StartAsync(CancellationToken cancellationToken);
+    /// <param name="commit">Shows that this very guest is the machine's owner.</param>
+    /// <param name="cancellationToken">Ends the wait; the guest may run then.</param>
+    /// <exception cref="HypervisorException">The commit names another guest; or the guest is not paused, or its memory holds no guest.</exception>
+    Task StartAsync(DurableCommit commit, CancellationToken cancellationToken);
 
     /// <summary>Stops the guest at once, wherever it is. When this completes nothing of it executes and nothing writes its memory.</summary>
     /// <exception cref="HypervisorException">Not running, or it cannot be stopped.</exception>
@@ -85,6 +101,12 @@ public interface IGuest : IAsyncDisposable
     Task RetagAsync(GuestTag tag);
 }
 
+/// <summary>
+/// A guest that waits for an image. It is <see cref="GuestState.Paused"/> from the beginning, and can be started once the image is complete. Whatever becomes of it, <see cref="IGuest.DestroyAsync"/>
+/// leaves nothing.
+/// </summary>
+public interface IShell : IGuest, IImageShell;
+
 /// <summary>Whose replica a guest is. Stored with the guest, so that an agent that starts again knows what it finds.</summary>
 /// <param name="VmId">The machine: 1 to 63 of <c>a-z 0-9 -</c>, beginning with a letter or digit.</param>
 /// <param name="OperationId">The operation that built the guest; null when it belongs to none.</param>
@@ -95,9 +117,7 @@ public sealed record GuestTag(string VmId, Guid? OperationId, int? Replica, int 
 /// <summary>What to build.</summary>
 /// <param name="Tag">Whose replica it is.</param>
 /// <param name="Vm">The machine. A shell needs only its memory size, a multiple of 4096 bytes.</param>
-/// <param name="PowerOn">True: the memory holds the machine's first state. False: a shell of zeros that waits for an image.</param>
-/// <param name="Prefault">True: maps the memory into the agent now, which makes receiving an image about three times cheaper in CPU time.</param>
-public sealed record GuestSpec(GuestTag Tag, VmDefinition Vm, bool PowerOn, bool Prefault = false);
+public sealed record GuestSpec(GuestTag Tag, VmDefinition Vm);
 
 /// <summary>What a driver can do on this host, found out by trying.</summary>
 /// <param name="DirtyTracker">The tracker that guests are built with; null: guests run and images are received, but no guest can be migrated away.</param>

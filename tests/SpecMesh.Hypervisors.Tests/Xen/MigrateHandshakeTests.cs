@@ -195,15 +195,13 @@ public sealed class MigrateHandshakeTests
     {
         await using ScriptedReceiver receiver = new();
         await receiver.BecomeReadyAsync();
-        ReplicaClaim[] others =
-        [
-            Claim with { Replica = 2 }, Claim with { OperationId = Guid.NewGuid() }, Claim with { HostId = "host-c" }, Claim with { VmId = "vm-2" },
-        ];
-        foreach (ReplicaClaim other in others)
+        Assert.Throws<HypervisorException>(() => DurableCommit.Of(View(Tag), "host-c"));
+        Assert.Throws<HypervisorException>(() => DurableCommit.Of(View(Tag) with { OwnerHostId = null }, "host-b"));
+        GuestTag[] others = [Tag with { Replica = 2 }, Tag with { OperationId = Guid.NewGuid() }, Tag with { VmId = "vm-2" }, Tag with { Epoch = Tag.Epoch - 2 }];
+        foreach (GuestTag other in others)
         {
-            Assert.Throws<InvalidOperationException>(() => DurableCommit.Of(View(other), Claim));
-            DurableCommit commit = DurableCommit.Of(View(other), other);
-            await Assert.ThrowsAsync<InvalidOperationException>(() => receiver.Handshake.GoAsync(commit, None));
+            DurableCommit commit = CommitOf(other);
+            await Assert.ThrowsAsync<HypervisorException>(() => receiver.Handshake.GoAsync(commit, None));
         }
 
         Assert.Equal(DialogPhase.Ready, receiver.Handshake.Phase);
@@ -231,7 +229,7 @@ public sealed class MigrateHandshakeTests
         MethodInfo[] makers = [.. typeof(DurableCommit).Assembly.GetTypes()
             .SelectMany(type => type.GetMethods(BindingFlags.Public | BindingFlags.NonPublic | BindingFlags.Static | BindingFlags.Instance | BindingFlags.DeclaredOnly))
             .Where(method => method.ReturnType == typeof(DurableCommit))];
-        Assert.Equal([typeof(OwnershipView), typeof(ReplicaClaim)], Assert.Single(makers).GetParameters().Select(parameter => parameter.ParameterType));
+        Assert.Equal([typeof(OwnershipView), typeof(string)], Assert.Single(makers).GetParameters().Select(parameter => parameter.ParameterType));
     }
 
     /// <summary>Gives the permission and answers it, in this order: an answer that comes first is none.</summary>

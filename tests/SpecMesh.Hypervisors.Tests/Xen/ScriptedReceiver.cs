@@ -12,7 +12,7 @@ internal sealed class ScriptedReceiver : IAsyncDisposable
     public const string Permission = "domain is yours, you are cleared to unpause\0";
     public const string Report = "my copy unpause results are as follows\0";
 
-    public static readonly ReplicaClaim Claim = new("vm-1", Guid.Parse("6f9619ff-8b86-d011-b42d-00c04fc964ff"), 1, "host-b");
+    public static readonly GuestTag Tag = new("vm-1", Guid.Parse("6f9619ff-8b86-d011-b42d-00c04fc964ff"), 1, 2);
 
     /// <summary>Short, because in these tests an answer is either there or never comes.</summary>
     public static readonly TimeSpan NoPatience = TimeSpan.FromMilliseconds(50);
@@ -26,17 +26,20 @@ internal sealed class ScriptedReceiver : IAsyncDisposable
     {
         AnonymousPipeClientStream toReceiver = new(PipeDirection.Out, input.ClientSafePipeHandle);
         AnonymousPipeClientStream fromReceiver = new(PipeDirection.In, output.ClientSafePipeHandle);
-        Handshake = new MigrateHandshake(Claim, toReceiver, fromReceiver, TimeProvider.System, limits ?? new HandshakeLimits());
+        Handshake = new MigrateHandshake(Tag, toReceiver, fromReceiver, TimeProvider.System, limits ?? new HandshakeLimits());
         hearing = input.CopyToAsync(heard);
     }
 
     public MigrateHandshake Handshake { get; }
 
-    public static DurableCommit Commit => DurableCommit.Of(View(Claim), Claim);
+    public static DurableCommit Commit => CommitOf(Tag);
 
     public static CancellationToken None => CancellationToken.None;
 
-    public static OwnershipView View(ReplicaClaim owner) => new(owner.VmId, 9, null, 3, owner.HostId, owner.OperationId, owner.OperationId, owner.Replica);
+    /// <summary>What an ownership event stream shows that a replica has won on host-b.</summary>
+    public static DurableCommit CommitOf(GuestTag winner) => DurableCommit.Of(View(winner), "host-b");
+
+    public static OwnershipView View(GuestTag winner) => new(winner.VmId, 9, null, winner.Epoch + 1, "host-b", winner.OperationId, winner.OperationId, winner.Replica);
 
     /// <summary>Everything that it was sent, once its input is closed.</summary>
     public async Task<string> HeardAsync()

@@ -12,12 +12,13 @@ public sealed class XenAbsentTests
     public async Task a_machine_without_xen_is_refused_with_the_reason()
     {
         using XenHypervisor hypervisor = new(new XenHypervisorOptions("/etc/specmesh/machines"), TimeProvider.System);
-        GuestSpec spec = new(new GuestTag("vm-1", null, null, 1), new VmDefinition(64 << 20), PowerOn: true);
+        GuestSpec spec = new(new GuestTag("vm-1", null, null, 1), new VmDefinition(64 << 20));
 
         HypervisorException[] refusals =
         [
             await Assert.ThrowsAsync<HypervisorException>(() => hypervisor.ProbeAsync(CancellationToken.None)),
             await Assert.ThrowsAsync<HypervisorException>(() => hypervisor.BuildPausedAsync(spec, CancellationToken.None)),
+            await Assert.ThrowsAsync<HypervisorException>(() => hypervisor.BuildShellAsync(spec, CancellationToken.None)),
             await Assert.ThrowsAsync<HypervisorException>(() => hypervisor.FindGuestsAsync(CancellationToken.None)),
         ];
         Assert.All(refusals, refusal => Assert.Contains("control domain of a Xen host", refusal.Message, StringComparison.Ordinal));

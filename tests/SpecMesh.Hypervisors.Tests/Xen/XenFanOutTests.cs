@@ -101,7 +101,7 @@ public sealed class XenFanOutTests
             MemoryStream output = new();
             XenStreamWriter writer = new(output, SyntheticDomain.PfnCount, zeroPages);
             writer.WriteHead(SyntheticDomain.Setup);
-            MigrationReceiver receiver = listener.Expect(identity, token, new XenImageSink(writer, SyntheticDomain.Layout));
+            MigrationReceiver receiver = listener.Expect(identity, token, new ShellOf(new XenImageSink(writer, SyntheticDomain.Layout)));
             MigrationSenderOptions options = new(listener.Endpoint, identity, token, owner, Guest, TimeProvider.System) { ChunkBytes = 64 * 1024 };
             targets.Add(new XenTarget(await MigrationSender.ConnectAsync(options, Deadline()), receiver, writer, output));
         }

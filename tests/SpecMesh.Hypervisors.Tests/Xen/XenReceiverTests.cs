@@ -10,7 +10,6 @@ namespace SpecMesh.Hypervisors.Tests.Xen;
 public sealed class XenReceiverTests : IAsyncLifetime
 {
     private static readonly CancellationToken None = CancellationToken.None;
-    private static readonly ReplicaClaim Claim = ScriptedReceiver.Claim;
     private readonly string folder = Directory.CreateTempSubdirectory("specmesh-").FullName;
     private readonly string program;
     private XenReceiver? receiver;
@@ -133,7 +132,7 @@ public sealed class XenReceiverTests : IAsyncLifetime
 
     private XenReceiverOptions Options() => new(
         new XlCommand(program, TimeProvider.System),
-        Claim,
+        ScriptedReceiver.Tag,
         SyntheticDomain.Setup with { LibxlConfiguration = Encoding.UTF8.GetBytes("""{"c_info": {"type": "pvh", "name": "vm-1", "uuid": "00000000-0000-0000-0000-000000000001"}, "b_info": {}}""") },
         SyntheticDomain.Layout,
         ZeroPages.AsAllocations,

@@ -31,11 +31,12 @@ public sealed class XenSnapshotTests : IDisposable
     [Fact]
     public async Task a_clone_has_the_name_and_the_devices_of_its_own_configuration_and_a_new_id()
     {
-        await snapshots.SaveAsync(3, "s", None);
-        int domainId = await snapshots.CloneAsync("s", "vm-2", None);
+        await snapshots.SaveAsync(3, "vm-1", "s", None);
+        RestoredDomain clone = await snapshots.CloneAsync("s", "vm-2", None);
 
         (int id, string? name, Guid uuid, string state) = Assert.Single(host.Domains(), domain => domain.Id != 3);
-        Assert.Equal((domainId, "vm-2", "paused"), (id, name, state));
+        Assert.Equal((clone.DomainId, "vm-2", "paused"), (id, name, state));
+        Assert.Equal(80L << 20, clone.MemoryBytes);
         Assert.NotEqual(Uuid, uuid);
         Assert.Equal("s.snapshot", Path.GetFileName(Assert.Single(Directory.GetFiles(Snapshots))));
     }
@@ -43,7 +44,7 @@ public sealed class XenSnapshotTests : IDisposable
     [Fact]
     public async Task a_restored_machine_keeps_its_name_and_its_id()
     {
-        Snapshot saved = await snapshots.SaveAsync(3, "s", None);
+        Snapshot saved = await snapshots.SaveAsync(3, "vm-1", "s", None);
         Assert.Equal(("vm-1", 80L << 20), (saved.VmId, saved.MemoryBytes));
         File.Delete(StandInXl.PathOf(host.Folder, 3));
 
@@ -54,7 +55,7 @@ public sealed class XenSnapshotTests : IDisposable
     [Fact]
     public async Task a_machine_that_is_here_under_another_name_is_here()
     {
-        await snapshots.SaveAsync(3, "s", None);
+        await snapshots.SaveAsync(3, "vm-1", "s", None);
         File.Delete(StandInXl.PathOf(host.Folder, 3));
         machines.Add(4, "vm-1--incoming", Uuid);
 
@@ -65,7 +66,7 @@ public sealed class XenSnapshotTests : IDisposable
     [Fact]
     public async Task a_clone_without_a_configuration_of_its_own_is_refused_because_both_would_write_one_disk()
     {
-        await snapshots.SaveAsync(3, "s", None);
+        await snapshots.SaveAsync(3, "vm-1", "s", None);
 
         await RefusedAsync("one disk", () => snapshots.CloneAsync("s", "vm-3", None));
     }
@@ -73,10 +74,10 @@ public sealed class XenSnapshotTests : IDisposable
     [Fact]
     public async Task what_the_host_has_no_memory_for_is_refused_before_xl_takes_some_from_the_control_domain()
     {
-        await snapshots.SaveAsync(3, "s", None);
+        await snapshots.SaveAsync(3, "vm-1", "s", None);
         host.SetMood("full");
 
-        await RefusedAsync("79 MiB of memory free; 80 MiB do not fit", () => snapshots.CloneAsync("s", "vm-2", None));
+        await RefusedAsync("79 MiB of memory free", () => snapshots.CloneAsync("s", "vm-2", None));
         Assert.DoesNotContain("restore", host.Log, StringComparison.Ordinal);
     }
 
@@ -85,8 +86,16 @@ public sealed class XenSnapshotTests : IDisposable
     {
         machines.Add(5, "vm-5", Guid.NewGuid(), "pv");
 
-        await RefusedAsync("of type pv", () => snapshots.SaveAsync(5, "s", None));
+        await RefusedAsync("of type pv", () => snapshots.SaveAsync(5, "vm-5", "s", None));
         Assert.DoesNotContain("save", host.Log, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task a_domain_under_another_name_than_its_machines_is_not_saved()
+    {
+        machines.Add(5, "vm-5.00000000.1", Guid.NewGuid());
+
+        await RefusedAsync("restored under that name", () => snapshots.SaveAsync(5, "vm-5", "s", None));
     }
 
     [Fact]
@@ -94,7 +103,7 @@ public sealed class XenSnapshotTests : IDisposable
     {
         host.SetMood("fails");
 
-        await RefusedAsync("No space left on device", () => snapshots.SaveAsync(3, "s", None));
+        await RefusedAsync("No space left on device", () => snapshots.SaveAsync(3, "vm-1", "s", None));
         Assert.Empty(Directory.GetFiles(Snapshots));
         Assert.Empty(snapshots.List());
     }
@@ -104,9 +113,9 @@ public sealed class XenSnapshotTests : IDisposable
     {
         host.SetMood("hangs");
         using CancellationTokenSource cancel = new();
-        Task save = snapshots.SaveAsync(3, "s", cancel.Token);
+        Task save = snapshots.SaveAsync(3, "vm-1", "s", cancel.Token);
         Assert.True(SpinWait.SpinUntil(() => Directory.Exists(Snapshots) && Directory.GetFiles(Snapshots).Any(file => new FileInfo(file).Length > 0), TimeSpan.FromSeconds(60)));
-        await RefusedAsync("not replaced", () => snapshots.SaveAsync(3, "s", None));
+        await RefusedAsync("not replaced", () => snapshots.SaveAsync(3, "vm-1", "s", None));
         await cancel.CancelAsync();
 
         await Assert.ThrowsAnyAsync<OperationCanceledException>(() => save);
@@ -118,7 +127,7 @@ public sealed class XenSnapshotTests : IDisposable
     [InlineData("dies")]
     public async Task a_restore_that_fails_leaves_no_domain_and_no_file_of_its_own(string mood)
     {
-        await snapshots.SaveAsync(3, "s", None);
+        await snapshots.SaveAsync(3, "vm-1", "s", None);
         host.SetMood(mood);
 
         await RefusedAsync("cannot (re-)build domain", () => snapshots.CloneAsync("s", "vm-2", None));
@@ -132,7 +141,7 @@ public sealed class XenSnapshotTests : IDisposable
     [InlineData(60)]
     public async Task a_file_that_xl_has_not_saved_is_refused(int length)
     {
-        await snapshots.SaveAsync(3, "s", None);
+        await snapshots.SaveAsync(3, "vm-1", "s", None);
         byte[] whole = await File.ReadAllBytesAsync(Path.Combine(Snapshots, "s.snapshot"));
         await File.WriteAllBytesAsync(Path.Combine(Snapshots, "s.snapshot"), whole[..length]);
 

@@ -140,7 +140,7 @@ internal static class AgentRecovery
             guest.OperationId, guest.Replica, guest.Epoch, OperationKind.Migrate, guest.VmId, agent.Host.Id, null, new VmDefinition(Cluster.MemoryBytes), view.Version, new CostLimits());
         TargetSide target = new(agent, command, guest);
         agent.TakeOver(target);
-        target.Recover(action, reason, image);
+        target.Recover(action, reason, view, image);
         return true;
     }
 }

@@ -1,4 +1,5 @@
 using SpecMesh.Contracts;
+using SpecMesh.Protocol.Tests.Checks;
 using SpecMesh.Protocol.Tests.Faults;
 using SpecMesh.Speculation.SpecOps;
 
@@ -55,10 +56,10 @@ internal sealed class TargetSide : ProtocolSide<TargetInput>, IStreamEnd
     public void Claim(MigrationStream stream) => (Stream, session) = (stream, Session.Receiving);
 
     /// <summary>Goes on where the earlier agent was.</summary>
-    public void Recover(RecoveryAction action, Reason reason, KeptImage? image)
+    public void Recover(RecoveryAction action, Reason reason, OwnershipView view, KeptImage? image)
     {
         (int, string, long)? complete = image is null ? null : (image.Incarnation, image.Digest, image.OwnershipVersion);
-        (state, IReadOnlyList<TargetEffect> effects) = TargetProtocol.Recovered(Command, action, reason, complete, Agent.Clock.GetUtcNow());
+        (state, IReadOnlyList<TargetEffect> effects) = TargetProtocol.Recovered(Command, action, reason, view, complete, Agent.Clock.GetUtcNow());
         Cluster.Trace?.Note($"{Agent.Host.Id} target {Replica} of {VmId} recovers: {action} ({reason.Code}) => {state.Phase} | {string.Join(", ", effects)}");
         foreach (TargetEffect effect in effects)
         {
@@ -137,12 +138,23 @@ internal sealed class TargetSide : ProtocolSide<TargetInput>, IStreamEnd
             case TargetEffect.BuildShell build: Run(() => BuildShellAsync(build.Command)); break;
             case TargetEffect.AppendTransfer append: Transfer(append.Request); break;
             case TargetEffect.ReadOwnership: Read(); break;
-            case TargetEffect.StartGuest: Run(StartGuestAsync); break;
+            case TargetEffect.StartGuest start: Start(start.Decision); break;
             case TargetEffect.TellSource tell: TellSource(tell); break;
             case TargetEffect.DestroyShell: RunUntilDone(DestroyShellAsync); break;
             case TargetEffect.Forget: Agent.Forget(this); break;
             default: throw new InvalidOperationException($"{effect.GetType().Name} is no effect of a target.");
         }
+    }
+
+    /// <summary>A driver starts nothing that the decision does not name.</summary>
+    private void Start(OwnershipView decision)
+    {
+        if ((decision.OwnerHostId, decision.OwnerOperationId, decision.OwnerReplica) != (Agent.Host.Id, OperationId, Replica))
+        {
+            throw new InvariantException("R2", $"{VmId} is started by a decision that names replica {decision.OwnerReplica} of {decision.OwnerOperationId} on {decision.OwnerHostId}.");
+        }
+
+        Run(StartGuestAsync);
     }
 
     private void Read() => Read(view => new TargetInput.OwnershipObserved(view), detail => new TargetInput.OwnershipUnanswered(detail));

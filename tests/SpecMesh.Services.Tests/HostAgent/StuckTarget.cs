@@ -42,11 +42,21 @@ internal sealed class StuckTarget : IAsyncDisposable
         goOn.Dispose();
     }
 
-    private sealed class PlainMemory(long bytes) : IGuestMemory
+    private sealed class PlainMemory(long bytes) : IGuestMemory, IImageShell
     {
         private readonly byte[] pages = new byte[bytes];
 
         public long PageCount => pages.Length / IGuestMemory.PageBytes;
+
+        public IGuestMemory Open(long pageCount, ReadOnlySpan<byte> setup, CancellationToken cancellationToken) => this;
+
+        public void Complete(ReadOnlySpan<byte> state, CancellationToken cancellationToken)
+        {
+        }
+
+        public void Reopen()
+        {
+        }
 
         public void Read(long firstPage, Span<byte> destination) => pages.AsSpan((int)(firstPage * IGuestMemory.PageBytes), destination.Length).CopyTo(destination);
 

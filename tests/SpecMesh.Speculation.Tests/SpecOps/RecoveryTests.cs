@@ -142,7 +142,7 @@ public sealed class RecoveryTests
         Assert.Contains(effects, effect => effect is TargetEffect.DestroyShell);
 
         Assert.Equal(TargetPhase.Destroying, Recovered(OperationKind.Migrate, RecoveryAction.Destroy, Image).State.Phase);
-        Assert.Equal(new TargetEffect.StartGuest(), Assert.Single(Recovered(OperationKind.Migrate, RecoveryAction.Resume, Image).Effects));
+        Assert.Equal(new TargetEffect.StartGuest(Running("b")), Assert.Single(Recovered(OperationKind.Migrate, RecoveryAction.Resume, Image).Effects));
         Assert.Contains(Recovered(OperationKind.Migrate, RecoveryAction.Adopt, Image).Effects, effect => effect is TargetEffect.Report { Message: ReplicaResumed });
         Assert.Throws<InvalidOperationException>(() => Recovered(OperationKind.Migrate, RecoveryAction.RefuseFirst, Image));
     }
@@ -151,5 +151,5 @@ public sealed class RecoveryTests
         Recovery.Decide(new FoundGuest(Vm, "a", guest, shell, 1, vote), view).Action;
 
     private static (TargetState State, IReadOnlyList<TargetEffect> Effects) Recovered(OperationKind kind, RecoveryAction action, (int, string, long)? image) =>
-        TargetProtocol.Recovered(new StartReplica(Id, 0, 1, kind, Vm, "b", "a", Definition, 5, new CostLimits(60)), action, Why, image, Start);
+        TargetProtocol.Recovered(new StartReplica(Id, 0, 1, kind, Vm, "b", "a", Definition, 5, new CostLimits(60)), action, Why, Running("b"), image, Start);
 }

@@ -21,7 +21,7 @@ public sealed class TargetProtocolTests
         Step(new TargetInput.VoteReceived(5, 0, 1));
         Assert.Equal(new TransferOwnership(Id, 0, "b", 1, 5, 0, "d"), Assert.IsType<TargetEffect.AppendTransfer>(Assert.Single(effects)).Request);
         Step(new TargetInput.CommitAnswered(new OwnershipAnswer(true, Ours, null)));
-        Assert.Equal(new TargetEffect.StartGuest(), Assert.Single(effects));
+        Assert.Equal(new TargetEffect.StartGuest(Ours), Assert.Single(effects));
         Step(new TargetInput.GuestStarted());
         Assert.Equal(TargetPhase.Running, state.Phase);
         Assert.IsType<ReplicaResumed>(effects.OfType<TargetEffect.Report>().Single().Message);
@@ -36,7 +36,7 @@ public sealed class TargetProtocolTests
         Step(new TargetInput.Tick());
         Assert.IsType<TargetEffect.AppendTransfer>(Assert.Single(effects));
         Step(new TargetInput.OwnershipObserved(Ours));
-        Assert.Equal(new TargetEffect.StartGuest(), Assert.Single(effects));
+        Assert.Equal(new TargetEffect.StartGuest(Ours), Assert.Single(effects));
     }
 
     [Fact]
@@ -260,7 +260,7 @@ public sealed class TargetProtocolTests
         Step(new TargetInput.CommitAnswered(new OwnershipAnswer(true, Ours, null)));
         Step(new TargetInput.GuestStartFailed("busy"));
         Step(new TargetInput.Tick());
-        Assert.Equal(new TargetEffect.StartGuest(), Assert.Single(effects));
+        Assert.Equal(new TargetEffect.StartGuest(Ours), Assert.Single(effects));
 
         state = new TargetState(Command);
         Receiving();

@@ -1,7 +1,7 @@
 namespace SpecMesh.DataPath.Bench;
 
 /// <summary>Guest memory in an array, and a log that reports what the benchmark says was written.</summary>
-internal sealed class ArrayGuest(int pageCount) : IGuestMemory, IDirtyLog
+internal sealed class ArrayGuest(int pageCount) : IGuestMemory, IDirtyLog, IImageShell
 {
     private readonly byte[] bytes = GC.AllocateArray<byte>(pageCount * IGuestMemory.PageBytes, pinned: true);
     private readonly PageBitmap dirty = new(pageCount);
@@ -26,6 +26,16 @@ internal sealed class ArrayGuest(int pageCount) : IGuestMemory, IDirtyLog
 
     /// <summary>Touches every page, so that the first write to it is not paid in the measurement.</summary>
     public void Fill(byte value) => bytes.AsSpan().Fill(value);
+
+    public IGuestMemory Open(long pageCount, ReadOnlySpan<byte> setup, CancellationToken cancellationToken) => this;
+
+    public void Complete(ReadOnlySpan<byte> state, CancellationToken cancellationToken)
+    {
+    }
+
+    public void Reopen()
+    {
+    }
 
     public void Read(long firstPage, Span<byte> destination) => bytes.AsSpan((int)(firstPage * IGuestMemory.PageBytes), destination.Length).CopyTo(destination);
 

@@ -21,6 +21,7 @@ internal static unsafe partial class Libc
     private const int OpenWriteOnly = 1;
     private const int OpenCloseOnExec = 0x80000;
     private const uint MemoryCloseOnExec = 1;
+    private const int DuplicateFromCloseOnExec = 1030;
     private const long AllocationStep = 64L << 20;
 
     // The two numbers that differ between the architectures; pidfd calls came late enough to have one number everywhere.
@@ -184,6 +185,24 @@ internal static unsafe partial class Libc
     /// <summary>Leaves the terminal and the process group of the agent, so that neither its end nor a Ctrl-C reaches this process.</summary>
     public static void LeaveSession() => Check(SetSid(), "setsid");
 
+    /// <summary>Another descriptor of the same file, with a number above that of another file; not inherited by processes that are started.</summary>
+    public static SafeFileHandle DuplicateAbove(SafeHandle file, SafeHandle below)
+    {
+        bool held = false;
+        try
+        {
+            below.DangerousAddRef(ref held);
+            return Owned(FileControl(file, DuplicateFromCloseOnExec, below.DangerousGetHandle() + 1), "fcntl F_DUPFD_CLOEXEC");
+        }
+        finally
+        {
+            if (held)
+            {
+                below.DangerousRelease();
+            }
+        }
+    }
+
     /// <summary>Points the standard streams to <c>/dev/null</c>.</summary>
     public static void CloseStandardStreams()
     {
@@ -275,6 +294,9 @@ internal static unsafe partial class Libc
 
     [LibraryImport("libc", EntryPoint = "setsid", SetLastError = true)]
     private static partial int SetSid();
+
+    [LibraryImport("libc", EntryPoint = "fcntl", SetLastError = true)]
+    private static partial int FileControl(SafeHandle file, int command, nint argument);
 
     [LibraryImport("libc", EntryPoint = "dup2", SetLastError = true)]
     private static partial int Duplicate(SafeFileHandle from, int to);

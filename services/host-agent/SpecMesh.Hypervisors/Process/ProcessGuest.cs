@@ -7,7 +7,7 @@ using SpecMesh.Hypervisors.Process.Tracking;
 namespace SpecMesh.Hypervisors.Process;
 
 /// <summary>A guest that is a process. Its calls are short and run on the caller's thread: the downtime of a migration has no room for a queue.</summary>
-internal sealed class ProcessGuest : IGuest
+internal sealed class ProcessGuest : IShell
 {
     private readonly GuestStore store;
     private readonly GuestHandle process;
@@ -43,6 +43,8 @@ internal sealed class ProcessGuest : IGuest
     public Task Exited => process.Exited;
 
     public IGuestMemory Memory => memory;
+
+    public long MemoryBytes => record.MemoryBytes;
 
     public long Progress
     {
@@ -106,7 +108,51 @@ internal sealed class ProcessGuest : IGuest
         }
     }
 
-    public Task StartAsync(CancellationToken cancellationToken) =>
+    /// <summary>Nothing: all that a guest is lies in its memory.</summary>
+    public Task<byte[]> ReadSetupAsync(CancellationToken cancellationToken) => Task.FromResult<byte[]>([]);
+
+    /// <summary>Nothing, as with <see cref="ReadSetupAsync"/>.</summary>
+    public byte[] ReadState()
+    {
+        lock (gate)
+        {
+            RequireHere();
+            return state == GuestState.Suspended ? [] : throw new HypervisorException($"Guest {record.Name} is {state}, and only a {GuestState.Suspended} one has a state that stays.");
+        }
+    }
+
+    public IGuestMemory Open(long pageCount, ReadOnlySpan<byte> setup, CancellationToken cancellationToken)
+    {
+        if (pageCount != memory.PageCount || !setup.IsEmpty)
+        {
+            throw new HypervisorException($"A shell of {memory.PageCount} pages of the process driver cannot take a guest of {pageCount} pages with {setup.Length} bytes of another driver's.");
+        }
+
+        RequireShell();
+        return memory;
+    }
+
+    public void Complete(ReadOnlySpan<byte> state, CancellationToken cancellationToken)
+    {
+        if (!state.IsEmpty)
+        {
+            throw new HypervisorException($"The process driver has no use for the {state.Length} bytes of another driver's.");
+        }
+
+        RequireShell();
+    }
+
+    /// <summary>Nothing stands against it: pages that are here are written over.</summary>
+    public void Reopen() => RequireShell();
+
+    public Task StartAsync(DurableCommit commit, CancellationToken cancellationToken)
+    {
+        commit.Require(Tag);
+        return StartUnownedAsync(cancellationToken);
+    }
+
+    /// <summary>For a guest of the driver's own, which nobody can own.</summary>
+    internal Task StartUnownedAsync(CancellationToken cancellationToken) =>
         Change(GuestState.Paused, GuestState.Running, () => control.Call(GuestCommand.Start), cancellationToken);
 
     public Task SuspendAsync(CancellationToken cancellationToken) => Change(
@@ -282,6 +328,14 @@ internal sealed class ProcessGuest : IGuest
         if (state != needed)
         {
             throw new HypervisorException($"Guest {record.Name} is {state}, and only a {needed} one can {what}.");
+        }
+    }
+
+    private void RequireShell()
+    {
+        if (State != GuestState.Paused)
+        {
+            throw new HypervisorException($"Guest {record.Name} is {State?.ToString() ?? "gone"}, and takes no image.");
         }
     }
 

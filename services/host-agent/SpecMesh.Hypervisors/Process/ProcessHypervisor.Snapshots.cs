@@ -52,13 +52,12 @@ public sealed partial class ProcessHypervisor : ISnapshots, IReconfigure
             throw new HypervisorException(reason);
         }
 
-        HypervisorCapabilities capabilities = await ProbeAsync(cancellationToken);
+        string tracker = await TrackerAsync(cancellationToken);
         await restoring.WaitAsync(cancellationToken);
         try
         {
             RequireAbsent(tag.VmId);
-            GuestSpec shell = new(tag, new VmDefinition(found.MemoryBytes), PowerOn: false, Prefault: true);
-            ProcessGuest guest = await BuildAsync(shell, capabilities.DirtyTracker ?? DirtyTrackerNames.None, cancellationToken);
+            ProcessGuest guest = await BuildAsync(new GuestSpec(tag, new VmDefinition(found.MemoryBytes)), tracker, powerOn: false, cancellationToken);
             try
             {
                 await Task.Run(() => ProcessSnapshot.Load(path, guest.Memory, cancellationToken), cancellationToken);

@@ -54,11 +54,9 @@ public sealed partial class ProcessHypervisor : IHypervisor, IAsyncDisposable
         }
     }
 
-    public async Task<IGuest> BuildPausedAsync(GuestSpec spec, CancellationToken cancellationToken)
-    {
-        HypervisorCapabilities capabilities = await ProbeAsync(cancellationToken);
-        return await BuildAsync(spec, capabilities.DirtyTracker ?? DirtyTrackerNames.None, cancellationToken);
-    }
+    public async Task<IGuest> BuildPausedAsync(GuestSpec spec, CancellationToken cancellationToken) => await BuildAsync(spec, await TrackerAsync(cancellationToken), powerOn: true, cancellationToken);
+
+    public async Task<IShell> BuildShellAsync(GuestSpec spec, CancellationToken cancellationToken) => await BuildAsync(spec, await TrackerAsync(cancellationToken), powerOn: false, cancellationToken);
 
     public Task<IReadOnlyList<IGuest>> FindGuestsAsync(CancellationToken cancellationToken)
     {
@@ -91,7 +89,11 @@ public sealed partial class ProcessHypervisor : IHypervisor, IAsyncDisposable
     }
 
     /// <summary>Builds a guest with a given tracker, also one that has not passed its self-test.</summary>
-    internal async Task<ProcessGuest> BuildAsync(GuestSpec spec, string tracker, CancellationToken cancellationToken)
+    /// <param name="spec">What to build.</param>
+    /// <param name="tracker">Name of the tracker.</param>
+    /// <param name="powerOn">True: the memory holds the machine's first state. False: zeros.</param>
+    /// <param name="cancellationToken">Ends the building.</param>
+    internal async Task<ProcessGuest> BuildAsync(GuestSpec spec, string tracker, bool powerOn, CancellationToken cancellationToken)
     {
         RequireHost();
         Validate(spec);
@@ -99,14 +101,14 @@ public sealed partial class ProcessHypervisor : IHypervisor, IAsyncDisposable
             $"{spec.Tag.VmId}-{Guid.NewGuid().ToString("N")[..8]}",
             spec.Vm.MemoryBytes,
             tracker,
-            spec.PowerOn,
+            powerOn,
             spec.Vm.Seed,
             spec.Vm.WritePagesPerSecond,
             options.InitialisedFraction);
         ProcessGuest? built = null;
         try
         {
-            await launcher.StartAsync(guest, ready => store.Save((built = Attach(spec, guest, ready)).Record), cancellationToken);
+            await launcher.StartAsync(guest, ready => store.Save((built = Attach(spec.Tag, guest, ready)).Record), cancellationToken);
             return built!;
         }
         catch
@@ -163,12 +165,15 @@ public sealed partial class ProcessHypervisor : IHypervisor, IAsyncDisposable
         }
     }
 
-    private ProcessGuest Attach(GuestSpec spec, GuestOptions guest, ReadyGuest ready)
+    private async Task<string> TrackerAsync(CancellationToken cancellationToken) => (await ProbeAsync(cancellationToken)).DirtyTracker ?? DirtyTrackerNames.None;
+
+    /// <summary>A shell's memory is mapped into the agent at once, which makes receiving an image about three times cheaper in processor time.</summary>
+    private ProcessGuest Attach(GuestTag tag, GuestOptions guest, ReadyGuest ready)
     {
         GuestHandle process = GuestHandle.Open(ready.Pid, null) ?? throw new HypervisorException($"Guest {guest.Name} ended while it was built.");
         GuestRecord record = new(
             guest.Name,
-            spec.Tag,
+            tag,
             ProcFs.BootId(),
             ready.Pid,
             process.StartTime,
@@ -177,7 +182,7 @@ public sealed partial class ProcessHypervisor : IHypervisor, IAsyncDisposable
             ready.MemoryAddress,
             ready.ControlFd,
             guest.Tracker);
-        return ProcessGuest.Attach(store, process, record, spec.Prefault);
+        return ProcessGuest.Attach(store, process, record, prefault: !guest.PowerOn);
     }
 
     private async Task<HypervisorCapabilities> ProbeOnceAsync(CancellationToken cancellationToken)

@@ -27,10 +27,10 @@ internal static class TrackerSelfTest
         }
 
         GuestTag tag = new("self-test", null, null, 0);
-        GuestSpec spec = new(tag, new VmDefinition(PageCount * IGuestMemory.PageBytes, PagesPerSecond, Seed), PowerOn: true);
+        GuestSpec spec = new(tag, new VmDefinition(PageCount * IGuestMemory.PageBytes, PagesPerSecond, Seed));
         try
         {
-            ProcessGuest guest = await hypervisor.BuildAsync(spec, tracker.Name(), cancellationToken);
+            ProcessGuest guest = await hypervisor.BuildAsync(spec, tracker.Name(), powerOn: true, cancellationToken);
             try
             {
                 return await TryAsync(guest, cancellationToken);
@@ -55,7 +55,7 @@ internal static class TrackerSelfTest
             return "it reports every page of a guest that has written none";
         }
 
-        await guest.StartAsync(cancellationToken);
+        await guest.StartUnownedAsync(cancellationToken);
         long done = 0;
         for (int round = 0; round < Rounds; round++)
         {

@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Text.Json;
 using SpecMesh.Contracts;
 using SpecMesh.DataPath;
@@ -22,17 +23,22 @@ internal sealed class XenGuest : IGuest
     private readonly SemaphoreSlim command = new(1, 1);
     private readonly TaskCompletionSource exited = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly ITimer watch;
+    private readonly Lazy<XenGuestMemory> firstMemory;
     private GuestTag tag;
-    private XenGuestMemory memory;
+    private XenGuestMemory? laterMemory;
+    private volatile bool closed;
     private volatile bool saving;
 
-    private XenGuest(XenHost host, TimeProvider time, int domainId, GuestTag tag)
+    private XenGuest(XenHost host, TimeProvider time, int domainId, GuestTag tag, long memoryBytes)
     {
         this.host = host;
         this.time = time;
         this.domainId = domainId;
         this.tag = tag;
-        memory = ReadMemory();
+        MemoryBytes = memoryBytes;
+
+        // Looking at every page frame takes a while, and a domain that was just received has no time for it.
+        firstMemory = new Lazy<XenGuestMemory>(ReadMemory);
         watch = time.CreateTimer(_ => Watch(), null, WatchInterval, WatchInterval);
     }
 
@@ -49,11 +55,13 @@ internal sealed class XenGuest : IGuest
 
     public Task Exited => exited.Task;
 
+    public long MemoryBytes { get; }
+
     /// <summary>Processor time of the domain, in nanoseconds.</summary>
     public long Progress => host.Control.Find(domainId)?.CpuTimeNs ?? throw new ObjectDisposedException($"domain {domainId}");
 
     /// <summary>The memory, with the layout that the domain had when its dirty log was opened last: while it runs, drivers in it give memory back and take some.</summary>
-    public IGuestMemory Memory => Volatile.Read(ref memory);
+    public IGuestMemory Memory => Known;
 
     /// <summary>How long a domain may take to suspend itself. One without drivers for it never does.</summary>
     public TimeSpan SuspendLimit { get; init; } = TimeSpan.FromSeconds(60);
@@ -61,29 +69,84 @@ internal sealed class XenGuest : IGuest
     /// <summary>Why the driver could not look at the domain, the last time that it could not; null while it always could.</summary>
     internal Exception? LastWatchFailure { get; private set; }
 
-    /// <summary>Attaches to a domain that carries a tag; null when it carries none.</summary>
-    public static XenGuest? Attach(XenHost host, TimeProvider time, int domainId) =>
-        host.Store.Read(XenHost.PathOf(domainId, "tag")) is { } stored && JsonSerializer.Deserialize<GuestTag>(stored) is { } tag ? new XenGuest(host, time, domainId, tag) : null;
+    /// <summary>Why the domain could not be given the machine's name, the last time that it could not.</summary>
+    internal Exception? LastRenameFailure { get; private set; }
 
-    /// <summary>Attaches to a domain and tags it.</summary>
-    public static XenGuest Attach(XenHost host, TimeProvider time, int domainId, GuestTag tag)
+    private XenGuestMemory Known => Volatile.Read(ref laterMemory) ?? firstMemory.Value;
+
+    /// <summary>Attaches to a domain that carries a tag; null when it carries none, or none that is whole.</summary>
+    public static XenGuest? Attach(XenHost host, TimeProvider time, int domainId) =>
+        ReadTag(host, domainId) is { } tag
+        && long.TryParse(host.Store.Read(XenHost.PathOf(domainId, "memory")), NumberStyles.None, CultureInfo.InvariantCulture, out long memoryBytes)
+            ? new XenGuest(host, time, domainId, tag, memoryBytes)
+            : null;
+
+    /// <summary>The tag of a domain; null when it has none.</summary>
+    public static GuestTag? ReadTag(XenHost host, int domainId) =>
+        host.Store.Read(XenHost.PathOf(domainId, "tag")) is { } stored ? JsonSerializer.Deserialize<GuestTag>(stored) : null;
+
+    /// <summary>Attaches to a domain and tags it. The tag comes last: a domain that has one has everything.</summary>
+    public static XenGuest Attach(XenHost host, TimeProvider time, int domainId, GuestTag tag, long memoryBytes)
     {
+        host.Store.Write(XenHost.PathOf(domainId, "memory"), memoryBytes.ToString(CultureInfo.InvariantCulture));
         host.Store.Write(XenHost.PathOf(domainId, "tag"), JsonSerializer.Serialize(tag));
-        return new XenGuest(host, time, domainId, tag);
+        return new XenGuest(host, time, domainId, tag, memoryBytes);
     }
 
     public IDirtyLog OpenDirtyLog()
     {
         XenGuestMemory now = ReadMemory();
-        Volatile.Write(ref memory, now);
+        Volatile.Write(ref laterMemory, now);
         return new XenDirtyLog(host, domainId, now.Layout);
     }
 
-    public Task StartAsync(CancellationToken cancellationToken) => CommandAsync(GuestState.Paused, () =>
+    public async Task<byte[]> ReadSetupAsync(CancellationToken cancellationToken)
     {
-        host.Control.Unpause(domainId);
-        return Task.CompletedTask;
-    });
+        try
+        {
+            return XenSetupFormat.Write(await host.ReadSetupAsync(domainId, cancellationToken), Known.Layout);
+        }
+        catch (NativeException failure)
+        {
+            throw new HypervisorException($"Domain {domainId}: {failure.Message}", failure);
+        }
+    }
+
+    public byte[] ReadState()
+    {
+        try
+        {
+            return XenStateFormat.Write(host.ReadState(domainId));
+        }
+        catch (NativeException failure)
+        {
+            throw new HypervisorException($"Domain {domainId}: {failure.Message}", failure);
+        }
+    }
+
+    public async Task StartAsync(DurableCommit commit, CancellationToken cancellationToken)
+    {
+        commit.Require(Tag);
+        await CommandAsync(GuestState.Paused, () =>
+        {
+            host.Control.Unpause(domainId);
+            return Task.CompletedTask;
+        });
+        await RenameAsync(cancellationToken);
+    }
+
+    /// <summary>Gives the domain the machine's own name, where that is free. It is for people: the driver knows the domain by its tag, so a name that is taken does not matter.</summary>
+    public async Task RenameAsync(CancellationToken cancellationToken)
+    {
+        try
+        {
+            await host.Xl.RunAsync(["rename", domainId.ToString(CultureInfo.InvariantCulture), Tag.VmId], cancellationToken);
+        }
+        catch (HypervisorException taken)
+        {
+            LastRenameFailure = taken;
+        }
+    }
 
     /// <summary>Asks the domain to suspend itself and waits until it has: its drivers then keep still, too.</summary>
     public Task SuspendAsync(CancellationToken cancellationToken) => CommandAsync(GuestState.Running, async () =>
@@ -162,7 +225,7 @@ internal sealed class XenGuest : IGuest
     {
         try
         {
-            XenDirtyLog.RequireUnread(host, domainId, memory.Layout);
+            XenDirtyLog.RequireUnread(host, domainId, Known.Layout);
         }
         catch (DirtyLogException read)
         {
@@ -190,7 +253,7 @@ internal sealed class XenGuest : IGuest
     public async Task DestroyAsync(CancellationToken cancellationToken)
     {
         await host.Xl.DestroyAsync(domainId, cancellationToken);
-        memory.Close();
+        CloseMemory();
         exited.TrySetResult();
     }
 
@@ -213,10 +276,24 @@ internal sealed class XenGuest : IGuest
     public async ValueTask DisposeAsync()
     {
         await watch.DisposeAsync();
-        memory.Close();
+        CloseMemory();
     }
 
-    private XenGuestMemory ReadMemory() => new(host.Memory, domainId, MemoryLayout.Of(host.Control.ReadPopulated(domainId)));
+    private void CloseMemory()
+    {
+        closed = true;
+        laterMemory?.Close();
+        if (firstMemory.IsValueCreated)
+        {
+            firstMemory.Value.Close();
+        }
+    }
+
+    private XenGuestMemory ReadMemory()
+    {
+        ObjectDisposedException.ThrowIf(closed, this);
+        return new XenGuestMemory(host.Memory, domainId, MemoryLayout.Of(host.Control.ReadPopulated(domainId)));
+    }
 
     private async Task CommandAsync(GuestState needed, Func<Task> work)
     {

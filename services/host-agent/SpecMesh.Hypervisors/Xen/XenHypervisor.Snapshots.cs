@@ -10,14 +10,20 @@ public sealed partial class XenHypervisor : ISnapshots, IReconfigure
     public Task<Snapshot> SaveAsync(IGuest guest, string snapshot, CancellationToken cancellationToken)
     {
         XenGuest saved = Own(guest);
-        return saved.SaveAsync(domainId => Snapshots().SaveAsync(domainId, snapshot, cancellationToken));
+        return saved.SaveAsync(domainId => Snapshots().SaveAsync(domainId, saved.Tag.VmId, snapshot, cancellationToken));
     }
 
-    public Task<IGuest> RestoreAsync(string snapshot, GuestTag tag, CancellationToken cancellationToken) =>
-        AttachAsync(tag, Snapshots().RestoreAsync(snapshot, tag.VmId, cancellationToken));
+    public async Task<IGuest> RestoreAsync(string snapshot, GuestTag tag, CancellationToken cancellationToken)
+    {
+        RequireAbsent(tag.VmId);
+        return await AttachAsync(tag, await Snapshots().RestoreAsync(snapshot, tag.VmId, cancellationToken));
+    }
 
-    public Task<IGuest> CloneAsync(string snapshot, GuestTag tag, CancellationToken cancellationToken) =>
-        AttachAsync(tag, Snapshots().CloneAsync(snapshot, tag.VmId, cancellationToken));
+    public async Task<IGuest> CloneAsync(string snapshot, GuestTag tag, CancellationToken cancellationToken)
+    {
+        RequireAbsent(tag.VmId);
+        return await AttachAsync(tag, await Snapshots().CloneAsync(snapshot, tag.VmId, cancellationToken));
+    }
 
     public Task<IReadOnlyList<Snapshot>> ListSnapshotsAsync(CancellationToken cancellationToken) => Task.Run(() => Snapshots().List(), cancellationToken);
 
@@ -42,20 +48,32 @@ public sealed partial class XenHypervisor : ISnapshots, IReconfigure
 
     private static XenDomainInfo Of(XenHost xen, int domainId) => xen.Control.Find(domainId) ?? throw new HypervisorException($"Domain {domainId} has ended.");
 
-    private static XenGuest Own(IGuest guest) =>
-        guest as XenGuest ?? throw new ArgumentException($"The guest of {guest.Tag.VmId} is not one of the Xen driver.", nameof(guest));
+    private static XenGuest Own(IGuest guest) => (guest is XenShell shell ? shell.Received : guest) as XenGuest
+        ?? throw new ArgumentException($"The guest of {guest.Tag.VmId} is not one of the Xen driver, or not a whole one.", nameof(guest));
 
-    private async Task<IGuest> AttachAsync(GuestTag tag, Task<int> building)
+    /// <summary>A replica of the machine has another name, and perhaps no domain yet; but it has the machine's tag.</summary>
+    private void RequireAbsent(string vmId)
     {
         XenHost xen = Host();
-        int domainId = await building;
+        foreach (XenDomainInfo domain in xen.Control.List().Where(domain => !domain.Dying))
+        {
+            if (XenGuest.ReadTag(xen, domain.DomainId)?.VmId == vmId)
+            {
+                throw new HypervisorException($"A guest of {vmId} is on this host already: domain {domain.DomainId}.");
+            }
+        }
+    }
+
+    private async Task<IGuest> AttachAsync(GuestTag tag, RestoredDomain built)
+    {
+        XenHost xen = Host();
         try
         {
-            return XenGuest.Attach(xen, time, domainId, tag);
+            return XenGuest.Attach(xen, time, built.DomainId, tag, built.MemoryBytes);
         }
         catch
         {
-            await xen.Xl.DestroyAsync(domainId, CancellationToken.None);
+            await xen.Xl.DestroyAsync(built.DomainId, CancellationToken.None);
             throw;
         }
     }

@@ -1,3 +1,6 @@
+using System.Globalization;
+using SpecMesh.Contracts;
+using SpecMesh.Hypervisors.Xen.Format;
 using SpecMesh.Hypervisors.Xen.Native;
 
 namespace SpecMesh.Hypervisors.Xen;
@@ -5,7 +8,8 @@ namespace SpecMesh.Hypervisors.Xen;
 /// <summary>Where the driver finds what it needs.</summary>
 /// <param name="ConfigurationDirectory">Holds one xl configuration per machine, <c>{machine}.cfg</c>, of type pvh. Name and memory come from the machine's definition.</param>
 /// <param name="Xl">Xen's command line.</param>
-public sealed record XenHypervisorOptions(string ConfigurationDirectory, string Xl = "xl")
+/// <param name="ZeroPages">How pages of zeros travel from the agent to a receiver on this host.</param>
+public sealed record XenHypervisorOptions(string ConfigurationDirectory, string Xl = "xl", ZeroPages ZeroPages = ZeroPages.AsData)
 {
     /// <summary>Folder of the snapshots, for root alone, on a disk with room for the memory of the machines.</summary>
     public string SnapshotDirectory { get; init; } = "/var/lib/specmesh/snapshots";
@@ -14,7 +18,10 @@ public sealed record XenHypervisorOptions(string ConfigurationDirectory, string 
 /// <summary>PVH domains of a stock Xen host. It runs in the control domain, as root.</summary>
 public sealed partial class XenHypervisor(XenHypervisorOptions options, TimeProvider time) : IHypervisor, IDisposable
 {
+    private const long Megabyte = 1 << 20;
+
     private readonly Lock gate = new();
+    private readonly List<XenShell> shells = [];
     private XenHost? host;
     private bool disposed;
 
@@ -33,12 +40,13 @@ public sealed partial class XenHypervisor(XenHypervisorOptions options, TimeProv
         };
     }
 
-    /// <summary>Builds a machine for a power-on from its configuration. A shell for an image is built by <see cref="Receiving.XenReceiver"/>, which needs to know the source's domain.</summary>
+    /// <summary>Builds a machine for a power-on from its configuration. Until it runs it is called as a replica that waits, so that one that was left behind is known for what it is.</summary>
     public async Task<IGuest> BuildPausedAsync(GuestSpec spec, CancellationToken cancellationToken)
     {
         XenHost xen = Host();
-        string configuration = Validate(spec);
-        string name = spec.Tag.VmId;
+        Validate(spec);
+        string configuration = ConfigurationOf(spec.Tag.VmId);
+        string name = spec.Tag is { OperationId: not null, Replica: not null } ? ReplicaName.Incoming(spec.Tag) : spec.Tag.VmId;
         await xen.Xl.RunAsync(["create", "-q", "-p", "-e", configuration, $"name=\"{name}\"", $"memory={spec.Vm.MemoryBytes >> 20}"], cancellationToken);
         ListedDomain built = (await xen.Xl.ListAsync(CancellationToken.None)).Single(domain => domain.Name == name);
         try
@@ -48,13 +56,38 @@ public sealed partial class XenHypervisor(XenHypervisorOptions options, TimeProv
                 throw new HypervisorException($"{configuration} does not describe a domain of type pvh; others could not be migrated.");
             }
 
-            return XenGuest.Attach(xen, time, built.DomainId, spec.Tag);
+            return XenGuest.Attach(xen, time, built.DomainId, spec.Tag, spec.Vm.MemoryBytes);
         }
         catch
         {
             await xen.Xl.DestroyAsync(built.DomainId, CancellationToken.None);
             throw;
         }
+    }
+
+    /// <summary>
+    /// Makes what will receive a domain. Nothing is built before the source has said what its domain is; but a host that has too little memory for it says so now, before a page has travelled.
+    /// </summary>
+    public async Task<IShell> BuildShellAsync(GuestSpec spec, CancellationToken cancellationToken)
+    {
+        XenHost xen = Host();
+        Validate(spec);
+        string said = await xen.Xl.RunAsync(["info", "free_memory"], cancellationToken);
+        long free = long.TryParse(said, NumberStyles.AllowTrailingWhite, CultureInfo.InvariantCulture, out long megabytes) ? megabytes * Megabyte : throw new HypervisorException($"xl info free_memory says: {said.Trim()}");
+        XenShell shell = new(new XenShellOptions(xen.Xl, spec.Tag, spec.Vm.MemoryBytes, options.ZeroPages, time, domainId => XenGuest.Attach(xen, time, domainId, spec.Tag, spec.Vm.MemoryBytes)));
+        lock (gate)
+        {
+            shells.RemoveAll(other => other.AwaitedBytes == 0);
+            long promised = shells.Sum(other => NeedOf(other.AwaitedBytes));
+            if (NeedOf(spec.Vm.MemoryBytes) > free - promised)
+            {
+                throw new HypervisorException($"The host has {free} bytes of free memory, of which {promised} are promised; a domain of {spec.Vm.MemoryBytes} needs {NeedOf(spec.Vm.MemoryBytes)}.");
+            }
+
+            shells.Add(shell);
+        }
+
+        return shell;
     }
 
     public Task<IReadOnlyList<IGuest>> FindGuestsAsync(CancellationToken cancellationToken) => Task.Run(() => FindAsync(cancellationToken), cancellationToken);
@@ -70,24 +103,32 @@ public sealed partial class XenHypervisor(XenHypervisorOptions options, TimeProv
         }
     }
 
+    /// <summary>
+    /// Finds what carries a tag, and removes what nobody can want: domains that have ended, and replicas without a tag. A replica is tagged before anybody can count on it, so one that is
+    /// not was left by an agent that has died, and by its receiver.
+    /// </summary>
     private async Task<IReadOnlyList<IGuest>> FindAsync(CancellationToken cancellationToken)
     {
         XenHost xen = Host();
+        Dictionary<int, string?> names = (await xen.Xl.ListAsync(cancellationToken)).ToDictionary(domain => domain.DomainId, domain => domain.Name);
         List<IGuest> guests = [];
-        foreach (XenDomainInfo domain in xen.Control.List())
+        foreach (XenDomainInfo domain in xen.Control.List().Where(domain => !domain.Dying))
         {
             cancellationToken.ThrowIfCancellationRequested();
-            if (!domain.Dying && XenGuest.Attach(xen, time, domain.DomainId) is { } guest)
+            bool isReplica = ReplicaName.IsOne(names.GetValueOrDefault(domain.DomainId));
+            if (XenGuest.Attach(xen, time, domain.DomainId) is not { } guest)
             {
-                if (domain.Ended)
-                {
-                    await guest.DestroyAsync(cancellationToken);
-                    await guest.DisposeAsync();
-                }
-                else
-                {
-                    guests.Add(guest);
-                }
+                await (isReplica ? xen.Xl.DestroyAsync(domain.DomainId, cancellationToken) : Task.CompletedTask);
+            }
+            else if (domain.Ended)
+            {
+                await guest.DestroyAsync(cancellationToken);
+                await guest.DisposeAsync();
+            }
+            else
+            {
+                await (isReplica && guest.State == GuestState.Running ? guest.RenameAsync(cancellationToken) : Task.CompletedTask);
+                guests.Add(guest);
             }
         }
 
@@ -103,25 +144,25 @@ public sealed partial class XenHypervisor(XenHypervisorOptions options, TimeProv
         }
     }
 
-    private string Validate(GuestSpec spec)
+    /// <summary>What a domain takes beside its memory: Xen's own structures, the tables of hardware-assisted paging, and what libxl keeps free.</summary>
+    internal static long NeedOf(long memoryBytes) => memoryBytes == 0 ? 0 : memoryBytes + (memoryBytes / 128) + (16 * Megabyte);
+
+    private static void Validate(GuestSpec spec)
     {
-        const long megabyte = 1 << 20;
         string vmId = spec.Tag.VmId;
         if (vmId.Length is 0 or > 63 || vmId[0] == '-' || vmId.Any(c => c is not ((>= 'a' and <= 'z') or (>= '0' and <= '9') or '-')))
         {
             throw new HypervisorException("A machine's id is 1 to 63 of a-z, 0-9 and -, and does not begin with -.");
         }
 
-        if (!spec.PowerOn)
+        if (spec.Vm.MemoryBytes < Megabyte || spec.Vm.MemoryBytes % Megabyte != 0)
         {
-            throw new HypervisorException("The Xen driver builds no empty shell: a receiver builds the domain from what the source says of its own.");
+            throw new HypervisorException($"A domain's memory is a multiple of {Megabyte} bytes; {spec.Vm.MemoryBytes} is not.");
         }
+    }
 
-        if (spec.Vm.MemoryBytes < megabyte || spec.Vm.MemoryBytes % megabyte != 0)
-        {
-            throw new HypervisorException($"A domain's memory is a multiple of {megabyte} bytes; {spec.Vm.MemoryBytes} is not.");
-        }
-
+    private string ConfigurationOf(string vmId)
+    {
         string configuration = Path.Combine(options.ConfigurationDirectory, vmId + ".cfg");
         return File.Exists(configuration) ? configuration : throw new HypervisorException($"There is no {configuration}: it says what kernel and devices {vmId} has.");
     }

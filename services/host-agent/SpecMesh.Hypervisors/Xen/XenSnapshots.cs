@@ -20,10 +20,15 @@ internal sealed class XenSnapshots(XlCommand xl, SnapshotDirectory files, string
     private readonly SemaphoreSlim restoring = new(1, 1);
 
     /// <summary>Writes a running domain to a file and lets it go on.</summary>
-    public async Task<Snapshot> SaveAsync(int domainId, string snapshot, CancellationToken cancellationToken)
+    public async Task<Snapshot> SaveAsync(int domainId, string vmId, string snapshot, CancellationToken cancellationToken)
     {
         LibxlConfiguration configuration = await ReadAsync(domainId, cancellationToken);
         RequirePvh(configuration, $"Domain {domainId}");
+        if (configuration.Name != vmId)
+        {
+            throw new HypervisorException($"Domain {domainId} is called {configuration.Name}: it would be restored under that name, and not as {vmId}.");
+        }
+
         long bytes = configuration.MaxMemoryKb * 1024;
         string path = await files.WriteAsync(
             snapshot,
@@ -33,8 +38,7 @@ internal sealed class XenSnapshots(XlCommand xl, SnapshotDirectory files, string
     }
 
     /// <summary>Builds the machine of a snapshot, paused.</summary>
-    /// <returns>Its domain.</returns>
-    public async Task<int> RestoreAsync(string snapshot, string vmId, CancellationToken cancellationToken)
+    public async Task<RestoredDomain> RestoreAsync(string snapshot, string vmId, CancellationToken cancellationToken)
     {
         string path = files.Find(snapshot);
         LibxlConfiguration saved = XenSavedDomain.Read(path);
@@ -47,8 +51,7 @@ internal sealed class XenSnapshots(XlCommand xl, SnapshotDirectory files, string
     }
 
     /// <summary>Builds another machine from a snapshot, paused: its own configuration says what devices it has, and its name and id are new.</summary>
-    /// <returns>Its domain.</returns>
-    public async Task<int> CloneAsync(string snapshot, string vmId, CancellationToken cancellationToken)
+    public async Task<RestoredDomain> CloneAsync(string snapshot, string vmId, CancellationToken cancellationToken)
     {
         SnapshotDirectory.RequireName(vmId, "machine's id");
         string path = files.Find(snapshot);
@@ -66,10 +69,10 @@ internal sealed class XenSnapshots(XlCommand xl, SnapshotDirectory files, string
 
         Guid uuid = Guid.NewGuid();
         string configuration = Configure(await File.ReadAllTextAsync(own, cancellationToken), vmId, uuid, saved);
-        int domainId = 0;
+        RestoredDomain? built = null;
         await files.WithFileAsync(vmId, configuration, async file =>
-            domainId = await BuildAsync(saved, vmId, uuid, limit => xl.RunAsync(["restore", "-p", "-e", file, path], limit, cancellationToken), cancellationToken));
-        return domainId;
+            built = await BuildAsync(saved, vmId, uuid, limit => xl.RunAsync(["restore", "-p", "-e", file, path], limit, cancellationToken), cancellationToken));
+        return built!;
     }
 
     public IReadOnlyList<Snapshot> List() => [.. files.List().Select(name => Describe(files.Find(name), name))];
@@ -93,18 +96,19 @@ internal sealed class XenSnapshots(XlCommand xl, SnapshotDirectory files, string
 
         """;
 
-    private async Task<int> BuildAsync(LibxlConfiguration saved, string vmId, Guid uuid, Func<TimeSpan, Task> restore, CancellationToken cancellationToken)
+    private async Task<RestoredDomain> BuildAsync(LibxlConfiguration saved, string vmId, Guid uuid, Func<TimeSpan, Task> restore, CancellationToken cancellationToken)
     {
         RequirePvh(saved, "The snapshot's domain");
         await restoring.WaitAsync(cancellationToken);
         try
         {
             await RequireAbsentAsync(vmId, uuid, cancellationToken);
-            await RequireFreeMemoryAsync(xl, saved.MaxMemoryKb, cancellationToken);
+            await RequireFreeMemoryAsync(xl, XenHypervisor.NeedOf(saved.MaxMemoryKb * 1024) / 1024, cancellationToken);
             try
             {
                 await restore(LimitFor(saved.MaxMemoryKb * 1024));
-                return (await xl.ListAsync(cancellationToken)).Single(domain => domain.Name == vmId).DomainId;
+                int domainId = (await xl.ListAsync(cancellationToken)).Single(domain => domain.Name == vmId).DomainId;
+                return new RestoredDomain(domainId, saved.MaxMemoryKb * 1024);
             }
             catch
             {
@@ -170,3 +174,8 @@ internal sealed class XenSnapshots(XlCommand xl, SnapshotDirectory files, string
 
     private TimeSpan LimitFor(long bytes) => xl.Limit + TimeSpan.FromSeconds(bytes / SlowestBytesPerSecond);
 }
+
+/// <summary>A domain that was built from a snapshot.</summary>
+/// <param name="DomainId">Its number on this host.</param>
+/// <param name="MemoryBytes">Memory that its machine was built for.</param>
+internal sealed record RestoredDomain(int DomainId, long MemoryBytes);

@@ -54,6 +54,9 @@ public sealed record TargetState(StartReplica Command)
     /// <summary>Version of the ownership event stream that the vote was given at.</summary>
     public long VotedVersion { get; init; }
 
+    /// <summary>What the ownership event stream said when this replica became the owner; null before.</summary>
+    public OwnershipView? Decision { get; init; }
+
     /// <summary>What was appended or read without an answer; it is tried again at the next tick.</summary>
     public TargetEffect? Unanswered { get; init; }
 
@@ -132,7 +135,8 @@ public abstract record TargetEffect
     public sealed record ReadOwnership : TargetEffect;
 
     /// <summary>Resume the guest: it is ours.</summary>
-    public sealed record StartGuest : TargetEffect;
+    /// <param name="Decision">What the ownership event stream says, in which this replica is the owner.</param>
+    public sealed record StartGuest(OwnershipView Decision) : TargetEffect;
 
     /// <summary>Tell the source on the migration stream, to end its pause's clock; the event stream is the proof.</summary>
     public sealed record TellSource(bool Resumed, string Detail) : TargetEffect;

@@ -33,7 +33,7 @@ public static class TargetProtocol
         TargetInput.OwnershipUnanswered => (state, []),
         TargetInput.OwnershipObserved observed => Observed(state, observed.View),
         TargetInput.GuestStarted => Started(state, now),
-        TargetInput.GuestStartFailed => (state.Phase == TargetPhase.Starting ? state with { Unanswered = new TargetEffect.StartGuest() } : state, []),
+        TargetInput.GuestStartFailed => (state.Phase == TargetPhase.Starting ? state with { Unanswered = new TargetEffect.StartGuest(state.Decision!) } : state, []),
         TargetInput.ShellDestroyed => Destroyed(state),
         TargetInput.Tick => Tick(state),
         _ => throw new InvalidOperationException($"{input.GetType().Name} is no input of a target."),
@@ -46,10 +46,11 @@ public static class TargetProtocol
     /// <param name="command">What the replica was told to prepare, from the shell's tag.</param>
     /// <param name="action">What <see cref="Recovery.Decide"/> says about the shell.</param>
     /// <param name="reason">Why.</param>
+    /// <param name="view">What the ownership event stream says, by which that was decided.</param>
     /// <param name="image">The image that the journal holds as complete, written before READY or a commit left; null when there is none.</param>
     /// <param name="now">The target's clock.</param>
     public static (TargetState State, IReadOnlyList<TargetEffect> Effects) Recovered(
-        StartReplica command, RecoveryAction action, Reason reason, (int Incarnation, string Digest, long OwnershipVersion)? image, DateTimeOffset now)
+        StartReplica command, RecoveryAction action, Reason reason, OwnershipView view, (int Incarnation, string Digest, long OwnershipVersion)? image, DateTimeOffset now)
     {
         TargetState found = new(command)
         {
@@ -64,7 +65,7 @@ public static class TargetProtocol
             case RecoveryAction.Adopt:
                 return Started(found with { Phase = TargetPhase.Starting }, now);
             case RecoveryAction.Resume:
-                return (found with { Phase = TargetPhase.Starting }, [new TargetEffect.StartGuest()]);
+                return (found with { Phase = TargetPhase.Starting, Decision = view }, [new TargetEffect.StartGuest(view)]);
             case RecoveryAction.Keep when image is not null && command.Kind == OperationKind.PowerOn:
                 (TargetState committing, TargetEffect append) = Commit(found);
                 return (committing, [append]);
@@ -232,7 +233,7 @@ public static class TargetProtocol
 
         if (answer.Accepted)
         {
-            return Committed(state);
+            return Committed(state, answer.View);
         }
 
         Reason reason = answer.Reason ?? new Reason("refused", "The commit was refused.");
@@ -248,10 +249,10 @@ public static class TargetProtocol
         return (state with { Phase = TargetPhase.Ready, EndReason = reason, Unanswered = read }, [tell, read]);
     }
 
-    private static (TargetState, IReadOnlyList<TargetEffect>) Committed(TargetState state)
+    private static (TargetState, IReadOnlyList<TargetEffect>) Committed(TargetState state, OwnershipView decision)
     {
-        TargetState starting = state with { Phase = TargetPhase.Starting, Unanswered = null };
-        return state.GuestGone ? WinnerLost(starting) : (starting, [new TargetEffect.StartGuest()]);
+        TargetState starting = state with { Phase = TargetPhase.Starting, Decision = decision, Unanswered = null };
+        return state.GuestGone ? WinnerLost(starting) : (starting, [new TargetEffect.StartGuest(decision)]);
     }
 
     private static (TargetState, IReadOnlyList<TargetEffect>) Observed(TargetState state, OwnershipView view)
@@ -268,7 +269,7 @@ public static class TargetProtocol
         {
             // The commit whose answer was lost is found in the event stream. A shell that still waits for pages was built by a command that came again after its guest had ended.
             return state.Phase is TargetPhase.Ready or TargetPhase.Committing
-                ? Committed(heard)
+                ? Committed(heard, view)
                 : End(heard, new Reason("built-again", "The replica has committed before, and its guest has ended."), report: false);
         }
 

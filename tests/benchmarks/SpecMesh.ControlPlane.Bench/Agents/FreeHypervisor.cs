@@ -12,14 +12,17 @@ internal sealed class FreeHypervisor(PauseClock clock) : IHypervisor
     public Task<HypervisorCapabilities> ProbeAsync(CancellationToken cancellationToken) =>
         Task.FromResult(new HypervisorCapabilities(FreeLog.TrackerName, [new DirtyTrackerReport(FreeLog.TrackerName, true, null)], CanVerify: false));
 
-    public Task<IGuest> BuildPausedAsync(GuestSpec spec, CancellationToken cancellationToken) =>
-        Task.FromResult<IGuest>(new FreeGuest(spec.Tag, new ZeroMemory(spec.Vm.MemoryBytes / IGuestMemory.PageBytes), clock));
+    public Task<IGuest> BuildPausedAsync(GuestSpec spec, CancellationToken cancellationToken) => Task.FromResult<IGuest>(Build(spec));
+
+    public Task<IShell> BuildShellAsync(GuestSpec spec, CancellationToken cancellationToken) => Task.FromResult<IShell>(Build(spec));
 
     public Task<IReadOnlyList<IGuest>> FindGuestsAsync(CancellationToken cancellationToken) => Task.FromResult<IReadOnlyList<IGuest>>([]);
+
+    private FreeGuest Build(GuestSpec spec) => new(spec.Tag, new ZeroMemory(spec.Vm.MemoryBytes / IGuestMemory.PageBytes), clock);
 }
 
 /// <summary>A guest's states and nothing else. It tells when it is suspended and when it begins to run.</summary>
-internal sealed class FreeGuest(GuestTag tag, ZeroMemory memory, PauseClock clock) : IGuest
+internal sealed class FreeGuest(GuestTag tag, ZeroMemory memory, PauseClock clock) : IShell
 {
     private readonly TaskCompletionSource exited = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly Lock gate = new();
@@ -46,8 +49,25 @@ internal sealed class FreeGuest(GuestTag tag, ZeroMemory memory, PauseClock cloc
 
     public IDirtyLog OpenDirtyLog() => new FreeLog();
 
-    public Task StartAsync(CancellationToken cancellationToken)
+    public long MemoryBytes => memory.PageCount * IGuestMemory.PageBytes;
+
+    public Task<byte[]> ReadSetupAsync(CancellationToken cancellationToken) => Task.FromResult<byte[]>([]);
+
+    public byte[] ReadState() => [];
+
+    public IGuestMemory Open(long pageCount, ReadOnlySpan<byte> setup, CancellationToken cancellationToken) => memory;
+
+    public void Complete(ReadOnlySpan<byte> state, CancellationToken cancellationToken)
     {
+    }
+
+    public void Reopen()
+    {
+    }
+
+    public Task StartAsync(DurableCommit commit, CancellationToken cancellationToken)
+    {
+        commit.Require(Tag);
         clock.Started(Tag.VmId);
         return Move(GuestState.Paused, GuestState.Running);
     }

@@ -37,14 +37,14 @@ public sealed class MigrateHandshake : IAsyncDisposable
     private readonly Task listening;
     private TaskCompletionSource changed = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
-    /// <param name="claim">The replica that the receiver holds.</param>
+    /// <param name="tag">The replica that the receiver holds.</param>
     /// <param name="toReceiver">Its input. Closing it is all that the receiver learns of a dismissal.</param>
     /// <param name="fromReceiver">Its output.</param>
     /// <param name="time">Clock for the limits.</param>
     /// <param name="limits">How long each answer may take.</param>
-    public MigrateHandshake(ReplicaClaim claim, Stream toReceiver, Stream fromReceiver, TimeProvider time, HandshakeLimits limits)
+    public MigrateHandshake(GuestTag tag, Stream toReceiver, Stream fromReceiver, TimeProvider time, HandshakeLimits limits)
     {
-        Claim = claim;
+        Tag = tag;
         this.toReceiver = toReceiver;
         this.fromReceiver = fromReceiver;
         this.time = time;
@@ -53,7 +53,7 @@ public sealed class MigrateHandshake : IAsyncDisposable
     }
 
     /// <summary>The replica that the receiver holds.</summary>
-    public ReplicaClaim Claim { get; }
+    public GuestTag Tag { get; }
 
     /// <summary>Where the conversation stands. May be read by any thread.</summary>
     public DialogPhase Phase
@@ -95,15 +95,12 @@ public sealed class MigrateHandshake : IAsyncDisposable
     /// Permits the receiver to run its domain, and waits until it does. Whatever ends this, except the refusal, the domain may run from here on (<see cref="MayRun"/>): whoever
     /// owns it looks, and destroys nothing that runs.
     /// </summary>
-    /// <exception cref="InvalidOperationException">The commit is not this replica's, or the receiver is not ready. Nothing was sent.</exception>
+    /// <exception cref="HypervisorException">The commit is not this replica's. Nothing was sent.</exception>
+    /// <exception cref="InvalidOperationException">The receiver is not ready. Nothing was sent.</exception>
     /// <exception cref="MigrateReceiveException">It could not start it, or did not say whether it has.</exception>
     public async Task GoAsync(DurableCommit commit, CancellationToken cancellationToken)
     {
-        if (commit.Claim != Claim)
-        {
-            throw new InvalidOperationException($"The commit of replica {commit.Claim.Replica} of {commit.Claim.OperationId} says nothing about replica {Claim.Replica} of {Claim.OperationId}.");
-        }
-
+        commit.Require(Tag);
         Change(static dialog => dialog.Permit());
         try
         {
@@ -135,7 +132,9 @@ public sealed class MigrateHandshake : IAsyncDisposable
         return new Dismissal(dialog.Confirmed);
     }
 
-    /// <summary>Stops listening and lets both ends go. A second call does nothing.</summary>
+    /// <summary>
+    /// Stops listening and lets both ends go: the output first, so that a receiver that is ready cannot write its report and leaves its domain as it is. A second call does nothing.
+    /// </summary>
     public async ValueTask DisposeAsync()
     {
         if (disposed.IsCancellationRequested)
@@ -144,9 +143,9 @@ public sealed class MigrateHandshake : IAsyncDisposable
         }
 
         await disposed.CancelAsync();
-        await CloseInputAsync();
-        await fromReceiver.DisposeAsync();
         await listening;
+        await fromReceiver.DisposeAsync();
+        await CloseInputAsync();
     }
 
     /// <returns>False when the receiver had ended before it took everything; that it has, its other side tells.</returns>

@@ -1,3 +1,4 @@
+using System.IO.Pipes;
 using SpecMesh.DataPath;
 using SpecMesh.Hypervisors.Xen.Format;
 
@@ -5,12 +6,12 @@ namespace SpecMesh.Hypervisors.Xen.Receiving;
 
 /// <summary>What one receiver is started with.</summary>
 /// <param name="Xl">Xen's command line on this host.</param>
-/// <param name="Claim">The replica that it will hold.</param>
+/// <param name="Tag">The replica that it will hold.</param>
 /// <param name="Setup">The source's domain.</param>
 /// <param name="Layout">Which page frames that domain has.</param>
 /// <param name="ZeroPages">How pages of zeros travel to it.</param>
 /// <param name="Time">Clock for the limits.</param>
-public sealed record XenReceiverOptions(XlCommand Xl, ReplicaClaim Claim, XenDomainSetup Setup, MemoryLayout Layout, ZeroPages ZeroPages, TimeProvider Time)
+public sealed record XenReceiverOptions(XlCommand Xl, GuestTag Tag, XenDomainSetup Setup, MemoryLayout Layout, ZeroPages ZeroPages, TimeProvider Time)
 {
     /// <summary>How long each answer of the receiver may take.</summary>
     public HandshakeLimits Limits { get; init; } = new();
@@ -18,8 +19,8 @@ public sealed record XenReceiverOptions(XlCommand Xl, ReplicaClaim Claim, XenDom
 
 /// <summary>
 /// One replica in the hands of a stock <c>xl migrate-receive</c>, which is a child of this process. After <see cref="EndAsync"/> no domain of it is left, in whatever state it was
-/// and however it ended. If this process dies, the receiver loses its input: before it is ready it takes its domain down itself; after that its domain stays, paused and whole,
-/// under <see cref="IncomingName"/>, for the agent that comes next.
+/// and however it ended. If this process dies, the receiver loses both its ends: before it is ready it takes its domain down itself; after that its domain stays, paused and whole,
+/// under its <see cref="ReplicaName"/>, for the agent that comes next.
 /// </summary>
 public sealed class XenReceiver : IAsyncDisposable
 {
@@ -32,6 +33,7 @@ public sealed class XenReceiver : IAsyncDisposable
     private readonly XenStreamWriter writer;
     private readonly Task<string> errors;
     private readonly Guid uuid;
+    private CancellationTokenRegistration interruption;
     private bool ended;
 
     private XenReceiver(XenReceiverOptions options, System.Diagnostics.Process process)
@@ -40,10 +42,11 @@ public sealed class XenReceiver : IAsyncDisposable
         this.process = process;
         uuid = LibxlConfiguration.Parse(options.Setup.LibxlConfiguration.Span).Uuid;
         errors = XlCommand.ReadTailAsync(process.StandardError);
-        Stream input = process.StandardInput.BaseStream;
-        handshake = new MigrateHandshake(options.Claim, input, process.StandardOutput.BaseStream, options.Time, options.Limits);
-        writer = new XenStreamWriter(input, options.Layout.PfnCount, options.ZeroPages);
-        Memory = new XenImageSink(writer, options.Layout);
+        PipeStream output = (PipeStream)process.StandardOutput.BaseStream;
+        Input = new ReceiverInput((PipeStream)process.StandardInput.BaseStream, output);
+        handshake = new MigrateHandshake(options.Tag, Input, output, options.Time, options.Limits);
+        writer = new XenStreamWriter(Input, options.Layout.PfnCount, options.ZeroPages);
+        Memory = new ExplainedMemory(this, new XenImageSink(writer, options.Layout));
     }
 
     /// <summary>The receiver's memory: what is written here goes to its domain.</summary>
@@ -55,10 +58,14 @@ public sealed class XenReceiver : IAsyncDisposable
     /// <summary>True when the domain may run, whatever is known of it.</summary>
     public bool MayRun => handshake.MayRun;
 
-    /// <summary>Name that the domain has while the receiver holds it. It tells replicas of one machine on one host apart.</summary>
-    public static string IncomingName(ReplicaClaim claim) => NameOf(claim) + "--incoming";
+    /// <summary>True while the receiver waits for the permission.</summary>
+    public bool IsReady => handshake.Phase == DialogPhase.Ready;
+
+    internal ReceiverInput Input { get; }
 
     /// <summary>Starts a receiver and hands it everything before the pages.</summary>
+    /// <param name="options">What it is started with.</param>
+    /// <param name="cancellationToken">Until the image is complete: ends its input, and with it whatever waits for the receiver. It is dismissed then.</param>
     /// <exception cref="HypervisorException">There is no receiver here, or it failed; nothing is left of it.</exception>
     public static async Task<XenReceiver> StartAsync(XenReceiverOptions options, CancellationToken cancellationToken)
     {
@@ -66,14 +73,15 @@ public sealed class XenReceiver : IAsyncDisposable
         try
         {
             await receiver.handshake.AwaitBannerAsync(cancellationToken);
-            byte[] configuration = LibxlConfiguration.Parse(options.Setup.LibxlConfiguration.Span).WithName(NameOf(options.Claim)).ToBytes();
+            receiver.interruption = cancellationToken.Register(receiver.Input.Dispose);
+            byte[] configuration = LibxlConfiguration.Parse(options.Setup.LibxlConfiguration.Span).WithName(ReplicaName.Of(options.Tag)).ToBytes();
             await Task.Run(() => receiver.writer.WriteHead(options.Setup with { LibxlConfiguration = configuration }), cancellationToken);
             return receiver;
         }
         catch (Exception failure)
         {
             await receiver.DisposeAsync();
-            if (failure is MigrateReceiveException or IOException)
+            if (IsOfTheReceiver(failure))
             {
                 throw await receiver.ExplainAsync(failure);
             }
@@ -82,7 +90,7 @@ public sealed class XenReceiver : IAsyncDisposable
         }
     }
 
-    /// <summary>Hands the receiver everything after the pages, and waits until its domain is complete and paused.</summary>
+    /// <summary>Hands the receiver everything after the pages, and waits until its domain is complete and paused. From then on only <see cref="EndAsync"/> ends it.</summary>
     /// <exception cref="HypervisorException">It failed.</exception>
     public async Task CompleteAsync(XenDomainState state, CancellationToken cancellationToken)
     {
@@ -92,15 +100,19 @@ public sealed class XenReceiver : IAsyncDisposable
             await Task.Run(() => writer.WriteTail(state), cancellationToken);
             await handshake.AwaitReadyAsync(cancellationToken);
         }
-        catch (Exception failure) when (failure is MigrateReceiveException or IOException)
+        catch (Exception failure) when (IsOfTheReceiver(failure))
         {
             throw await ExplainAsync(failure);
         }
+
+        // What was cancelled before this has dismissed the receiver; what is cancelled after it does not.
+        await interruption.DisposeAsync();
+        cancellationToken.ThrowIfCancellationRequested();
     }
 
     /// <summary>Permits the domain to run, and returns when it does, under the machine's own name.</summary>
-    /// <exception cref="InvalidOperationException">The commit is not this replica's, or the domain is not complete. Nothing was sent.</exception>
-    /// <exception cref="HypervisorException">It does not run, or nobody knows: see <see cref="MayRun"/>.</exception>
+    /// <exception cref="InvalidOperationException">The domain is not complete. Nothing was sent.</exception>
+    /// <exception cref="HypervisorException">The commit is not this replica's, and nothing was sent; or the domain does not run, or nobody knows: see <see cref="MayRun"/>.</exception>
     public async Task GoAsync(DurableCommit commit, CancellationToken cancellationToken)
     {
         try
@@ -112,7 +124,7 @@ public sealed class XenReceiver : IAsyncDisposable
             throw await ExplainAsync(failure);
         }
 
-        await options.Xl.RunAsync(["rename", NameOf(options.Claim), options.Claim.VmId], cancellationToken);
+        await options.Xl.RunAsync(["rename", ReplicaName.Of(options.Tag), options.Tag.VmId], cancellationToken);
     }
 
     /// <summary>Ends the receiver, and the domain with it unless that runs, or may run. Returns when nothing else is left. A second call does nothing.</summary>
@@ -122,6 +134,7 @@ public sealed class XenReceiver : IAsyncDisposable
         bool runs = handshake.MayRun;
         if (!ended)
         {
+            await interruption.DisposeAsync();
             bool orderly = runs || await DismissAsync();
             await EndProcessAsync(orderly);
             ended = true;
@@ -133,14 +146,33 @@ public sealed class XenReceiver : IAsyncDisposable
         }
     }
 
+    /// <summary>Ends the receiver's process at once, and leaves its domain to whoever looks at it. A second call does nothing.</summary>
+    public async Task KillAsync()
+    {
+        if (!ended)
+        {
+            await interruption.DisposeAsync();
+            await EndProcessAsync(orderly: false);
+            ended = true;
+        }
+    }
+
+    /// <summary>Lets go of a receiver that is ready, or whose domain runs: the domain stays as it is.</summary>
+    public async Task DetachAsync()
+    {
+        await interruption.DisposeAsync();
+        await handshake.DisposeAsync();
+        process.Dispose();
+    }
+
     public async ValueTask DisposeAsync()
     {
         await EndAsync();
         process.Dispose();
     }
 
-    /// <summary>Xen's names of domains are unique on a host, and replicas of one machine may meet there.</summary>
-    private static string NameOf(ReplicaClaim claim) => $"{claim.VmId}.{claim.OperationId.ToString("N")[..8]}.{claim.Replica}";
+    /// <summary>Failures that the receiver's own words explain.</summary>
+    private static bool IsOfTheReceiver(Exception failure) => failure is MigrateReceiveException or IOException or ObjectDisposedException;
 
     /// <returns>True when the receiver ended by itself.</returns>
     private async Task<bool> DismissAsync()
@@ -180,7 +212,7 @@ public sealed class XenReceiver : IAsyncDisposable
     /// </summary>
     private async Task SweepAsync()
     {
-        string[] own = [NameOf(options.Claim), IncomingName(options.Claim)];
+        string[] own = [ReplicaName.Of(options.Tag), ReplicaName.Incoming(options.Tag)];
         foreach (ListedDomain left in await options.Xl.ListAsync(CancellationToken.None))
         {
             if (left.Name is null ? left.Uuid == uuid : own.Contains(left.Name))
@@ -196,5 +228,37 @@ public sealed class XenReceiver : IAsyncDisposable
         await Task.WhenAny(errors, Task.Delay(TextPatience, options.Time));
         string said = errors.IsCompletedSuccessfully ? $" It said: {(await errors).Trim()}" : "";
         return new HypervisorException($"xl migrate-receive: {failure.Message}{said}", failure);
+    }
+
+    /// <summary>The way to the receiver's domain. Where it ends, the receiver has said why.</summary>
+    private sealed class ExplainedMemory(XenReceiver receiver, XenImageSink sink) : IGuestMemory
+    {
+        public long PageCount => sink.PageCount;
+
+        public void Read(long firstPage, Span<byte> destination) => sink.Read(firstPage, destination);
+
+        public void Write(long firstPage, ReadOnlySpan<byte> source)
+        {
+            try
+            {
+                sink.Write(firstPage, source);
+            }
+            catch (Exception failure) when (IsOfTheReceiver(failure))
+            {
+                throw receiver.ExplainAsync(failure).GetAwaiter().GetResult();
+            }
+        }
+
+        public void Zero(long firstPage, long count)
+        {
+            try
+            {
+                sink.Zero(firstPage, count);
+            }
+            catch (Exception failure) when (IsOfTheReceiver(failure))
+            {
+                throw receiver.ExplainAsync(failure).GetAwaiter().GetResult();
+            }
+        }
     }
 }
