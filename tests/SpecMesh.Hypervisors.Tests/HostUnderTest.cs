@@ -16,6 +16,9 @@ public sealed class HostUnderTest(DirtyTrackerChoice tracker) : IAsyncDisposable
 
     public string VmId { get; } = "vm-" + Guid.NewGuid().ToString("N")[..12];
 
+    /// <summary>Where the driver keeps snapshots.</summary>
+    public string SnapshotFolder => Path.Combine(Folder, "snapshots");
+
     public string RecordFile => Assert.Single(Directory.GetFiles(Path.Combine(Folder, "guests"), "*.json"));
 
     /// <summary>A driver as a newly started agent has it.</summary>
@@ -121,7 +124,8 @@ public sealed class HostUnderTest(DirtyTrackerChoice tracker) : IAsyncDisposable
         return info;
     }
 
-    private IGuest Keep(IGuest guest)
+    /// <summary>Lets go of a guest when the test ends.</summary>
+    public IGuest Keep(IGuest guest)
     {
         guests.Add(guest);
         return guest;

@@ -19,3 +19,5 @@ public sealed class UserfaultfdDirtyLog() : DirtyLogCompliance(new HostUnderTest
 
 [NeedsTracker(DirtyTrackerChoice.SoftDirty)]
 public sealed class SoftDirtyDirtyLog() : DirtyLogCompliance(new HostUnderTest(DirtyTrackerChoice.SoftDirty));
+
+public sealed class ProcessSnapshotCompliance() : SnapshotCompliance(new HostUnderTest(DirtyTrackerChoice.Auto));

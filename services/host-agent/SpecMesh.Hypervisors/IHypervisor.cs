@@ -123,7 +123,19 @@ public sealed record GuestSpec(GuestTag Tag, VmDefinition Vm);
 /// <param name="DirtyTracker">The tracker that guests are built with; null: guests run and images are received, but no guest can be migrated away.</param>
 /// <param name="Trackers">Every tracker that was considered, in order of preference.</param>
 /// <param name="CanVerify">True when guests can be verified.</param>
-public sealed record HypervisorCapabilities(string? DirtyTracker, IReadOnlyList<DirtyTrackerReport> Trackers, bool CanVerify);
+public sealed record HypervisorCapabilities(string? DirtyTracker, IReadOnlyList<DirtyTrackerReport> Trackers, bool CanVerify)
+{
+    private const string NotOffered = "the driver does not offer it";
+
+    /// <summary>Why guests can be neither saved nor restored nor cloned (<see cref="ISnapshots"/>); null when they can.</summary>
+    public string? SnapshotsRefused { get; init; } = NotOffered;
+
+    /// <summary>Why the number of a running guest's processors cannot be set (<see cref="IReconfigure"/>); null when it can.</summary>
+    public string? ProcessorsRefused { get; init; } = NotOffered;
+
+    /// <summary>Why a running guest's memory cannot be set (<see cref="IReconfigure"/>); null when it can.</summary>
+    public string? MemoryRefused { get; init; } = NotOffered;
+}
 
 /// <summary>What became of one dirty tracker.</summary>
 /// <param name="Name">Name of the tracker.</param>

@@ -55,15 +55,14 @@ internal static class StandInXl
             case "migrate-receive":
                 return new StandInReceiver(folder, Enum.Parse<ReceiverMood>(File.ReadAllText(Path.Combine(folder, "mood")))).Run();
             default:
-                Console.Error.WriteLine("command not implemented");
-                return 1;
+                return new StandInMachines(folder).Run(arguments);
         }
     }
 
     public static IEnumerable<(int Id, JsonObject Domain)> Domains(string folder) => Directory.GetFiles(folder, "domain-*")
         .Select(file => (int.Parse(Path.GetFileName(file)["domain-".Length..], null), (JsonObject)JsonNode.Parse(File.ReadAllText(file))!));
 
-    private static string PathOf(string folder, int id) => Path.Combine(folder, $"domain-{id}");
+    public static string PathOf(string folder, int id) => Path.Combine(folder, $"domain-{id}");
 
     private static void Save(string folder, int id, string uuid, string? name, string state) =>
         File.WriteAllText(PathOf(folder, id), new JsonObject { [Uuid] = uuid, [Name] = name, [State] = state }.ToJsonString());

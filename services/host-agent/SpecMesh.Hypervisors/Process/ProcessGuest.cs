@@ -238,6 +238,17 @@ internal sealed class ProcessGuest : IShell
         }
     }
 
+    /// <summary>Reads the memory of a running guest while it stands still.</summary>
+    /// <exception cref="HypervisorException">Not running.</exception>
+    internal void ReadStopped(Action<SharedMapping> read)
+    {
+        lock (gate)
+        {
+            RequireState(GuestState.Running, "be saved");
+            WhileStopped(() => read(memoryMapping));
+        }
+    }
+
     /// <summary>Runs while nothing of the guest executes. A guest that runs is stopped meanwhile.</summary>
     internal void WhileStopped(Action action)
     {
@@ -292,11 +303,7 @@ internal sealed class ProcessGuest : IShell
         cancellationToken.ThrowIfCancellationRequested();
         lock (gate)
         {
-            RequireHere();
-            if (state != from)
-            {
-                throw new HypervisorException($"Guest {record.Name} is {state}, and only a {from} one can become {to}.");
-            }
+            RequireState(from, $"become {to}");
 
             // The memory refuses writes from before the guest runs until after it has stopped.
             state = to == GuestState.Running ? to : state;
@@ -313,6 +320,15 @@ internal sealed class ProcessGuest : IShell
         }
 
         return Task.CompletedTask;
+    }
+
+    private void RequireState(GuestState needed, string what)
+    {
+        RequireHere();
+        if (state != needed)
+        {
+            throw new HypervisorException($"Guest {record.Name} is {state}, and only a {needed} one can {what}.");
+        }
     }
 
     private void RequireShell()

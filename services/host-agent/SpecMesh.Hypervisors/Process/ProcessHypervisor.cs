@@ -11,10 +11,14 @@ namespace SpecMesh.Hypervisors.Process;
 public sealed record ProcessHypervisorOptions(
     string StateDirectory,
     DirtyTrackerChoice DirtyTracker = DirtyTrackerChoice.Auto,
-    double InitialisedFraction = 0.5);
+    double InitialisedFraction = 0.5)
+{
+    /// <summary>Folder of the snapshots, for the agent's user alone; null: <c>snapshots</c> in the state directory.</summary>
+    public string? SnapshotDirectory { get; init; }
+}
 
 /// <summary>Guests that are processes: their memory is real, written at a given rate, tracked by the kernel and verifiable. Needs Linux and no privileges.</summary>
-public sealed class ProcessHypervisor : IHypervisor, IAsyncDisposable
+public sealed partial class ProcessHypervisor : IHypervisor, IAsyncDisposable
 {
     // Left to the rest of the host when a guest is built.
     private const long SpareBytes = 64L << 20;
@@ -32,6 +36,7 @@ public sealed class ProcessHypervisor : IHypervisor, IAsyncDisposable
         ArgumentOutOfRangeException.ThrowIfGreaterThan(options.InitialisedFraction, 1);
         this.options = options with { StateDirectory = Path.GetFullPath(options.StateDirectory) };
         store = new GuestStore(this.options.StateDirectory);
+        snapshots = new SnapshotDirectory(options.SnapshotDirectory ?? Path.Combine(this.options.StateDirectory, "snapshots"));
     }
 
     public string Name => "process";
@@ -201,7 +206,7 @@ public sealed class ProcessHypervisor : IHypervisor, IAsyncDisposable
             chosen = fault is null ? tracker.Name() : null;
         }
 
-        return new HypervisorCapabilities(chosen, reports, CanVerify: true);
+        return new HypervisorCapabilities(chosen, reports, CanVerify: true) { SnapshotsRefused = snapshots.Test(), ProcessorsRefused = NoProcessors, MemoryRefused = FixedMemory };
     }
 
     private static void RequireHost()

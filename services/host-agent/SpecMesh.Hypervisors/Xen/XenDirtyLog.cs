@@ -13,13 +13,29 @@ internal sealed class XenDirtyLog(XenHost host, int domainId, MemoryLayout layou
 {
     private readonly HypercallBuffer frames = new((layout.PfnCount + 7) / 8);
     private bool started;
+    private IDisposable? claim;
 
     public string Name => "xen-log-dirty";
 
     /// <summary>Says in the store that the log is this driver's. An agent that comes after a crash finds it on.</summary>
     private string Mark => XenHost.PathOf(domainId, "dirty-log");
 
+    /// <summary>Finds out that no other program reads the dirty log, before something that turns it off at its end: <c>xl save</c> does (<c>cleanup</c> of <c>tools/libs/guest/xg_sr_save.c</c>).</summary>
+    /// <exception cref="DirtyLogException">Another program reads it, or there is none.</exception>
+    public static void RequireUnread(XenHost host, int domainId, MemoryLayout layout)
+    {
+        using XenDirtyLog log = new(host, domainId, layout);
+        log.TurnOn();
+        log.Stop();
+    }
+
     public void Start()
+    {
+        claim ??= host.DirtyLogs.Take(domainId, "a migration");
+        TurnOn();
+    }
+
+    private void TurnOn()
     {
         try
         {
@@ -67,6 +83,13 @@ internal sealed class XenDirtyLog(XenHost host, int domainId, MemoryLayout layou
     }
 
     public void Stop()
+    {
+        TurnOff();
+        claim?.Dispose();
+        claim = null;
+    }
+
+    private void TurnOff()
     {
         if (!started)
         {

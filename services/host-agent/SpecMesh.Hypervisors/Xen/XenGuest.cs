@@ -14,6 +14,7 @@ namespace SpecMesh.Hypervisors.Xen;
 internal sealed class XenGuest : IGuest
 {
     private static readonly TimeSpan WatchInterval = TimeSpan.FromMilliseconds(250);
+    private static readonly TimeSpan LateSuspend = TimeSpan.FromSeconds(2);
     private static readonly TimeSpan SuspendPoll = TimeSpan.FromMilliseconds(2);
 
     private readonly XenHost host;
@@ -26,6 +27,7 @@ internal sealed class XenGuest : IGuest
     private GuestTag tag;
     private XenGuestMemory? laterMemory;
     private volatile bool closed;
+    private volatile bool saving;
 
     private XenGuest(XenHost host, TimeProvider time, int domainId, GuestTag tag, long memoryBytes)
     {
@@ -42,10 +44,11 @@ internal sealed class XenGuest : IGuest
 
     public GuestTag Tag => Volatile.Read(ref tag);
 
+    /// <summary>How the domain stands. One that stands still because it is being saved runs: it goes on without anybody's word.</summary>
     public GuestState? State => host.Control.Find(domainId) switch
     {
         null or { Dying: true } or { Ended: true } => null,
-        { Suspended: true } => GuestState.Suspended,
+        { Suspended: true } => saving ? GuestState.Running : GuestState.Suspended,
         { Paused: true } => GuestState.Paused,
         _ => GuestState.Running,
     };
@@ -73,11 +76,14 @@ internal sealed class XenGuest : IGuest
 
     /// <summary>Attaches to a domain that carries a tag; null when it carries none, or none that is whole.</summary>
     public static XenGuest? Attach(XenHost host, TimeProvider time, int domainId) =>
-        host.Store.Read(XenHost.PathOf(domainId, "tag")) is { } stored
-        && JsonSerializer.Deserialize<GuestTag>(stored) is { } tag
+        ReadTag(host, domainId) is { } tag
         && long.TryParse(host.Store.Read(XenHost.PathOf(domainId, "memory")), NumberStyles.None, CultureInfo.InvariantCulture, out long memoryBytes)
             ? new XenGuest(host, time, domainId, tag, memoryBytes)
             : null;
+
+    /// <summary>The tag of a domain; null when it has none.</summary>
+    public static GuestTag? ReadTag(XenHost host, int domainId) =>
+        host.Store.Read(XenHost.PathOf(domainId, "tag")) is { } stored ? JsonSerializer.Deserialize<GuestTag>(stored) : null;
 
     /// <summary>Attaches to a domain and tags it. The tag comes last: a domain that has one has everything.</summary>
     public static XenGuest Attach(XenHost host, TimeProvider time, int domainId, GuestTag tag, long memoryBytes)
@@ -171,6 +177,78 @@ internal sealed class XenGuest : IGuest
         ResumeNow();
         return Task.CompletedTask;
     });
+
+    /// <summary>Has the running domain written to a file, while nobody else suspends, resumes or migrates it.</summary>
+    internal async Task<Snapshot> SaveAsync(Func<int, Task<Snapshot>> write)
+    {
+        Snapshot? saved = null;
+        await CommandAsync(GuestState.Running, async () =>
+        {
+            using IDisposable claim = Claim(host, domainId, "a snapshot");
+            RequireUnreadLog();
+            saving = true;
+            try
+            {
+                saved = await write(domainId);
+            }
+            catch
+            {
+                await LetGoOnAsync();
+                throw;
+            }
+            finally
+            {
+                saving = false;
+            }
+        });
+        return saved!;
+    }
+
+    /// <summary>The xl that would have let the domain go on has failed, or was ended. The domain may be about to suspend itself.</summary>
+    private async Task LetGoOnAsync()
+    {
+        host.Store.Write($"/local/domain/{domainId}/control/shutdown", "");
+        long began = time.GetTimestamp();
+        while (time.GetElapsedTime(began) < LateSuspend)
+        {
+            if (host.Control.Find(domainId) is { Suspended: true, Ended: false, Dying: false })
+            {
+                ResumeNow();
+                return;
+            }
+
+            await Task.Delay(SuspendPoll, time, CancellationToken.None);
+        }
+    }
+
+    private void RequireUnreadLog()
+    {
+        try
+        {
+            XenDirtyLog.RequireUnread(host, domainId, Known.Layout);
+        }
+        catch (DirtyLogException read)
+        {
+            throw new HypervisorException(read.Message, read);
+        }
+    }
+
+    /// <summary>Does something to the running domain while nobody suspends it.</summary>
+    internal Task ChangeAsync(Func<int, Task> change) => CommandAsync(GuestState.Running, () => change(domainId));
+
+    /// <summary>Claims the domain's dirty log.</summary>
+    /// <exception cref="HypervisorException">Something else of this agent needs it.</exception>
+    internal static IDisposable Claim(XenHost host, int domainId, string what)
+    {
+        try
+        {
+            return host.DirtyLogs.Take(domainId, what);
+        }
+        catch (DirtyLogException taken)
+        {
+            throw new HypervisorException(taken.Message, taken);
+        }
+    }
 
     public async Task DestroyAsync(CancellationToken cancellationToken)
     {

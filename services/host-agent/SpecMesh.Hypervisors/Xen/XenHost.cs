@@ -28,6 +28,8 @@ internal sealed class XenHost : IDisposable
 
     public XlCommand Xl { get; }
 
+    public DirtyLogClaims DirtyLogs { get; } = new();
+
     // Null only while the constructor has not come so far, which Dispose must be able to see.
     public XenControl Control { get; } = null!;
 

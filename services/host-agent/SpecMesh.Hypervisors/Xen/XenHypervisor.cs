@@ -9,10 +9,14 @@ namespace SpecMesh.Hypervisors.Xen;
 /// <param name="ConfigurationDirectory">Holds one xl configuration per machine, <c>{machine}.cfg</c>, of type pvh. Name and memory come from the machine's definition.</param>
 /// <param name="Xl">Xen's command line.</param>
 /// <param name="ZeroPages">How pages of zeros travel from the agent to a receiver on this host.</param>
-public sealed record XenHypervisorOptions(string ConfigurationDirectory, string Xl = "xl", ZeroPages ZeroPages = ZeroPages.AsData);
+public sealed record XenHypervisorOptions(string ConfigurationDirectory, string Xl = "xl", ZeroPages ZeroPages = ZeroPages.AsData)
+{
+    /// <summary>Folder of the snapshots, for root alone, on a disk with room for the memory of the machines.</summary>
+    public string SnapshotDirectory { get; init; } = "/var/lib/specmesh/snapshots";
+}
 
 /// <summary>PVH domains of a stock Xen host. It runs in the control domain, as root.</summary>
-public sealed class XenHypervisor(XenHypervisorOptions options, TimeProvider time) : IHypervisor, IDisposable
+public sealed partial class XenHypervisor(XenHypervisorOptions options, TimeProvider time) : IHypervisor, IDisposable
 {
     private const long Megabyte = 1 << 20;
 
@@ -28,7 +32,12 @@ public sealed class XenHypervisor(XenHypervisorOptions options, TimeProvider tim
         const string tracker = "xen-log-dirty";
         string capable = await Host().Xl.RunAsync(["info", "virt_caps"], cancellationToken);
         string? reason = capable.Split(' ', '\n').Contains("hap") ? null : $"the hypervisor or the processor has no hardware-assisted paging ({capable.Trim()})";
-        return new HypervisorCapabilities(reason is null ? tracker : null, [new DirtyTrackerReport(tracker, reason is null, reason)], CanVerify: false);
+        return new HypervisorCapabilities(reason is null ? tracker : null, [new DirtyTrackerReport(tracker, reason is null, reason)], CanVerify: false)
+        {
+            SnapshotsRefused = Snapshots().Test(),
+            ProcessorsRefused = null,
+            MemoryRefused = null,
+        };
     }
 
     /// <summary>Builds a machine for a power-on from its configuration. Until it runs it is called as a replica that waits, so that one that was left behind is known for what it is.</summary>
@@ -88,6 +97,7 @@ public sealed class XenHypervisor(XenHypervisorOptions options, TimeProvider tim
         lock (gate)
         {
             disposed = true;
+            snapshots?.Dispose();
             host?.Dispose();
             host = null;
         }
@@ -135,7 +145,7 @@ public sealed class XenHypervisor(XenHypervisorOptions options, TimeProvider tim
     }
 
     /// <summary>What a domain takes beside its memory: Xen's own structures, the tables of hardware-assisted paging, and what libxl keeps free.</summary>
-    private static long NeedOf(long memoryBytes) => memoryBytes == 0 ? 0 : memoryBytes + (memoryBytes / 128) + (16 * Megabyte);
+    internal static long NeedOf(long memoryBytes) => memoryBytes == 0 ? 0 : memoryBytes + (memoryBytes / 128) + (16 * Megabyte);
 
     private static void Validate(GuestSpec spec)
     {

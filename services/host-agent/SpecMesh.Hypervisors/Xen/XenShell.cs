@@ -77,6 +77,9 @@ internal sealed class XenShell(XenShellOptions options) : IShell
         }
     }
 
+    /// <summary>The domain that was received, once it is complete.</summary>
+    internal IGuest? Received => Domain;
+
     private IGuest? Domain
     {
         get

@@ -25,11 +25,16 @@ public sealed class XlCommand(string program, TimeProvider time)
     /// <summary>Runs a command to its end.</summary>
     /// <returns>What it printed.</returns>
     /// <exception cref="HypervisorException">It failed, took too long, or is not there; the message holds what it said.</exception>
-    public async Task<string> RunAsync(IReadOnlyList<string> arguments, CancellationToken cancellationToken)
+    public Task<string> RunAsync(IReadOnlyList<string> arguments, CancellationToken cancellationToken) => RunAsync(arguments, Limit, cancellationToken);
+
+    /// <summary>Runs a command to its end, within a limit of its own.</summary>
+    /// <returns>What it printed.</returns>
+    /// <exception cref="HypervisorException">It failed, took too long, or is not there; the message holds what it said.</exception>
+    public async Task<string> RunAsync(IReadOnlyList<string> arguments, TimeSpan within, CancellationToken cancellationToken)
     {
         using System.Diagnostics.Process process = Start(arguments);
         process.StandardInput.Close();
-        using CancellationTokenSource limit = new(Limit, time);
+        using CancellationTokenSource limit = new(within, time);
         using CancellationTokenSource either = CancellationTokenSource.CreateLinkedTokenSource(limit.Token, cancellationToken);
         try
         {
@@ -44,7 +49,7 @@ public sealed class XlCommand(string program, TimeProvider time)
         {
             process.Kill(entireProcessTree: true);
             cancellationToken.ThrowIfCancellationRequested();
-            throw new HypervisorException($"xl {string.Join(' ', arguments)} did not end within {Limit.TotalSeconds} s.");
+            throw new HypervisorException($"xl {string.Join(' ', arguments)} did not end within {within.TotalSeconds} s.");
         }
     }
 

@@ -20,6 +20,15 @@ public sealed class LibxlConfiguration
     /// <summary>Kind of the domain: <c>pvh</c>, <c>hvm</c> or <c>pv</c>.</summary>
     public string Type => Created["type"]?.GetValue<string>() ?? "";
 
+    /// <summary>Most memory that the domain can have, in KiB.</summary>
+    public long MaxMemoryKb => root["b_info"]?["max_memkb"]?.GetValue<long>() ?? 0;
+
+    /// <summary>Memory that the domain is to have now, in KiB.</summary>
+    public long TargetMemoryKb => root["b_info"]?["target_memkb"]?.GetValue<long>() ?? MaxMemoryKb;
+
+    /// <summary>Most processors that the domain can have.</summary>
+    public int MaxProcessors => root["b_info"]?["max_vcpus"]?.GetValue<int>() ?? 1;
+
     /// <summary>Parts that a domain from another host may have: nothing that reaches for devices or programs of this host by another way than an ordinary domain's disks and networks.</summary>
     private static readonly string[] Allowed =
         ["c_info", "b_info", "disks", "nics", "vfbs", "vkbs", "channels", "on_poweroff", "on_reboot", "on_watchdog", "on_crash", "on_soft_reset"];

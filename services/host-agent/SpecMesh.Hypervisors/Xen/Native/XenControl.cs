@@ -13,7 +13,8 @@ namespace SpecMesh.Hypervisors.Xen.Native;
 /// <param name="IsHvm">It is PVH or HVM, and not PV.</param>
 /// <param name="Pages">Pages of memory that it has now.</param>
 /// <param name="CpuTimeNs">Processor time that it has used, in nanoseconds.</param>
-internal sealed record XenDomainInfo(int DomainId, Guid Uuid, bool Dying, bool Ended, bool Suspended, bool Paused, bool IsHvm, long Pages, long CpuTimeNs);
+/// <param name="OnlineProcessors">Processors that it runs on.</param>
+internal sealed record XenDomainInfo(int DomainId, Guid Uuid, bool Dying, bool Ended, bool Suspended, bool Paused, bool IsHvm, long Pages, long CpuTimeNs, int OnlineProcessors);
 
 /// <summary>
 /// libxenctrl of Xen 4.17, as far as the driver needs it (<c>tools/include/xenctrl.h</c>, <c>xen/include/public/domctl.h</c>). One handle, and one call at a time: the library keeps
@@ -37,6 +38,7 @@ internal sealed unsafe partial class XenControl : IDisposable
     private const int ShutdownReasonAt = 12;
     private const int PagesAt = 16;
     private const int CpuTimeAt = 56;
+    private const int OnlineProcessorsAt = 72;
     private const int HandleAt = 80;
 
     private readonly Lock gate = new();
@@ -216,7 +218,8 @@ internal sealed unsafe partial class XenControl : IDisposable
             Paused: Bit(flags, 3),
             IsHvm: Bit(flags, 6),
             BitConverter.ToInt64(info, PagesAt),
-            BitConverter.ToInt64(info, CpuTimeAt));
+            BitConverter.ToInt64(info, CpuTimeAt),
+            BitConverter.ToInt32(info, OnlineProcessorsAt));
     }
 
     private static bool Bit(uint flags, int bit) => (flags & (1u << bit)) != 0;
