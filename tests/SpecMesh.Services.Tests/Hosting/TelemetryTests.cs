@@ -116,14 +116,23 @@ public sealed class TelemetryTests
             report = JsonDocument.Parse(await answer.Content.ReadAsStringAsync()).RootElement;
         }
         while (ready == HttpStatusCode.ServiceUnavailable);
-        using HttpResponseMessage metrics = await client.GetAsync("/metrics");
-        string text = await metrics.Content.ReadAsStringAsync();
+        using CancellationTokenSource patience = new(Mesh.Patience);
+        string? type;
+        string text;
+        do
+        {
+            // The outbox is looked into for the first time once the store is open, which is when the service is ready.
+            using HttpResponseMessage metrics = await client.GetAsync("/metrics", patience.Token);
+            type = metrics.Content.Headers.ContentType?.ToString();
+            text = await metrics.Content.ReadAsStringAsync(patience.Token);
+        }
+        while (!text.Contains("specmesh_outbox_lag_seconds{", StringComparison.Ordinal));
         await app.StopAsync();
 
         Assert.Equal(HttpStatusCode.OK, live.StatusCode);
         Assert.Equal(HttpStatusCode.OK, ready);
         Assert.Equal(["bus", "store", "views"], report.GetProperty("checks").EnumerateObject().Select(check => check.Name).Order());
-        Assert.StartsWith("text/plain; version=0.0.4", metrics.Content.Headers.ContentType!.ToString(), StringComparison.Ordinal);
+        Assert.StartsWith("text/plain; version=0.0.4", type, StringComparison.Ordinal);
         Assert.Contains("# TYPE specmesh_handler_duration_seconds histogram\n", text, StringComparison.Ordinal);
         Assert.Contains("endpoint=\"notes\",message=\"NoteTaken\"", text, StringComparison.Ordinal);
         Assert.Contains("specmesh_outbox_lag_seconds{service=\"counting\"} 0\n", text, StringComparison.Ordinal);
