@@ -17,21 +17,21 @@ public abstract class DirtyLogCompliance(HostUnderTest host) : OnHost(host)
         Image image = new(guest);
         log.Start();
         image.CopyAll();
-        for (int stop = 0; stop < 40; stop++)
+        for (int stop = 0; stop < Host.Times(40); stop++)
         {
             for (int round = 0; round < 10; round++)
             {
                 image.Update(log);
             }
 
-            HostUnderTest.WaitForProgress(guest, guest.Progress + 1);
+            Host.WaitForSteps(guest, 1);
             await guest.SuspendAsync(None);
             image.Update(log);
             Assert.Empty(image.WrongPages());
             await guest.ResumeAsync(None);
         }
 
-        Assert.True(image.PagesCopied > PageCount, "Too little was written to show anything.");
+        Assert.True(image.PagesCopied > Host.Times((int)PageCount), "Too little was written to show anything.");
     }
 
     [TrackerFact]
@@ -42,12 +42,12 @@ public abstract class DirtyLogCompliance(HostUnderTest host) : OnHost(host)
         Image image = new(guest);
         log.Start();
         image.CopyAll();
-        for (int stop = 0; stop < 20; stop++)
+        for (int stop = 0; stop < Host.Times(20); stop++)
         {
-            HostUnderTest.WaitForProgress(guest, guest.Progress + 200);
+            Host.WaitForSteps(guest, 200);
             await guest.SuspendAsync(None);
             image.Update(log);
-            Assert.True(Harvest(log).IsEmpty, "A page was reported twice of a guest that stands still.");
+            Assert.True(Harvest(log, guest.Memory.PageCount).IsEmpty, "A page was reported twice of a guest that stands still.");
             Assert.Empty(image.WrongPages());
             await guest.ResumeAsync(None);
         }
@@ -57,16 +57,16 @@ public abstract class DirtyLogCompliance(HostUnderTest host) : OnHost(host)
     public async Task a_log_begun_while_the_guest_stands_still_loses_nothing()
     {
         IGuest guest = await Host.RunAsync(Saturated, PageCount);
-        HostUnderTest.WaitForProgress(guest, 200);
+        Host.WaitForSteps(guest, 200);
         await guest.SuspendAsync(None);
         using IDirtyLog log = guest.OpenDirtyLog();
         log.Start();
         Image image = new(guest);
         image.CopyAll();
         await guest.ResumeAsync(None);
-        HostUnderTest.WaitForProgress(guest, guest.Progress + 200);
+        Host.WaitForSteps(guest, 200);
         image.Update(log);
-        HostUnderTest.WaitForProgress(guest, guest.Progress + 200);
+        Host.WaitForSteps(guest, 200);
         await guest.SuspendAsync(None);
         image.Update(log);
 
@@ -80,19 +80,19 @@ public abstract class DirtyLogCompliance(HostUnderTest host) : OnHost(host)
         using (IDirtyLog log = first.OpenDirtyLog())
         {
             log.Start();
-            HostUnderTest.WaitForProgress(first, first.Progress + 200);
-            Harvest(log);
+            Host.WaitForSteps(first, 200);
+            Harvest(log, first.Memory.PageCount);
             log.Stop();
         }
 
         await first.DisposeAsync();
         IGuest guest = Assert.Single(await Host.FindAsync());
-        HostUnderTest.WaitForProgress(guest, guest.Progress + 200);
+        Host.WaitForSteps(guest, 200);
         using IDirtyLog again = guest.OpenDirtyLog();
         Image image = new(guest);
         again.Start();
         image.CopyAll();
-        HostUnderTest.WaitForProgress(guest, guest.Progress + 200);
+        Host.WaitForSteps(guest, 200);
         await guest.SuspendAsync(None);
         image.Update(again);
 
@@ -115,12 +115,12 @@ public abstract class DirtyLogCompliance(HostUnderTest host) : OnHost(host)
         IGuest guest = await Host.RunAsync(Saturated, PageCount);
         using IDirtyLog log = guest.OpenDirtyLog();
         log.Start();
-        System.Diagnostics.Process.GetProcessById(Host.Processes().Single()).Kill();
-        await HostUnderTest.WaitForExitAsync(guest);
+        long pages = guest.Memory.PageCount;
+        await Host.KillAsync(guest);
 
-        Assert.Throws<DirtyLogException>(() => Harvest(log));
+        Assert.Throws<DirtyLogException>(() => Harvest(log, pages));
         await guest.DestroyAsync(None);
-        Assert.Throws<DirtyLogException>(() => Harvest(log));
+        Assert.Throws<DirtyLogException>(() => Harvest(log, pages));
     }
 
     [TrackerFact]
@@ -133,7 +133,7 @@ public abstract class DirtyLogCompliance(HostUnderTest host) : OnHost(host)
         Assert.Throws<ArgumentException>(() => log.Harvest(new PageBitmap(guest.Memory.PageCount + 1)));
     }
 
-    private static PageBitmap Harvest(IDirtyLog log, long pageCount = PageCount)
+    private static PageBitmap Harvest(IDirtyLog log, long pageCount)
     {
         PageBitmap pages = new(pageCount);
         log.Harvest(pages);

@@ -1,15 +1,11 @@
-using System.Diagnostics;
 using SpecMesh.Contracts;
 using SpecMesh.DataPath;
-using SpecMesh.Hypervisors.Process;
 
 namespace SpecMesh.Hypervisors.Tests;
 
-/// <summary>A host of its own for one test, with a machine of its own name. Whatever is left on it is destroyed, also when the test fails.</summary>
-public sealed class HostUnderTest(DirtyTrackerChoice tracker) : IAsyncDisposable
+/// <summary>A host for one test, with a machine of its own name, on one kind of hypervisor. Whatever is left on it is destroyed, also when the test fails.</summary>
+public abstract class HostUnderTest : IAsyncDisposable
 {
-    public const long PageCount = 1024;
-    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(60);
     private readonly List<IGuest> guests = [];
 
     public string Folder { get; } = Directory.CreateTempSubdirectory("specmesh-").FullName;
@@ -19,16 +15,34 @@ public sealed class HostUnderTest(DirtyTrackerChoice tracker) : IAsyncDisposable
     /// <summary>Where the driver keeps snapshots.</summary>
     public string SnapshotFolder => Path.Combine(Folder, "snapshots");
 
-    public string RecordFile => Assert.Single(Directory.GetFiles(Path.Combine(Folder, "guests"), "*.json"));
+    /// <summary>How long the guest may take for anything.</summary>
+    protected abstract TimeSpan Patience { get; }
+
+    /// <summary>How much <see cref="IGuest.Progress"/> grows while a guest does one step.</summary>
+    protected abstract long ProgressPerStep { get; }
 
     /// <summary>A driver as a newly started agent has it.</summary>
-    public IHypervisor Hypervisor() => new ProcessHypervisor(new ProcessHypervisorOptions(Folder, tracker));
+    public abstract IHypervisor Hypervisor();
+
+    /// <summary>Everything of this machine that is left.</summary>
+    public abstract IReadOnlyList<string> Remains();
+
+    /// <summary>Whether the guest's memory is what the guest must have written, by whoever can tell.</summary>
+    public abstract Task<GuestVerification> VerifyAsync(IGuest guest);
+
+    /// <summary>Ends the guest behind the driver's back.</summary>
+    public abstract Task KillAsync(IGuest guest);
+
+    /// <summary>What cannot be built here, and a part of the reason.</summary>
+    public abstract IReadOnlyList<(GuestSpec Spec, string Reason)> Unbuildable();
+
+    /// <summary>How often a test that is the better the more often it tries should try.</summary>
+    public abstract int Times(int often);
 
     /// <summary>What an ownership event stream says that gives the machine to a guest, in the guest's own epoch.</summary>
     public static DurableCommit CommitOf(GuestTag tag) => DurableCommit.Of(new OwnershipView(tag.VmId, 1, null, tag.Epoch, "here", null, tag.OperationId, tag.Replica), "here");
 
-    public GuestSpec Spec(double pagesPerSecond = 20_000, long pageCount = PageCount) =>
-        new(new GuestTag(VmId, null, null, 1), new VmDefinition(pageCount * IGuestMemory.PageBytes, pagesPerSecond, Seed: 42));
+    public abstract GuestSpec Spec(double pagesPerSecond = 20_000, long pageCount = 1024);
 
     public async Task<IGuest> BuildAsync(GuestSpec spec) => Keep(await Hypervisor().BuildPausedAsync(spec, CancellationToken.None));
 
@@ -40,53 +54,29 @@ public sealed class HostUnderTest(DirtyTrackerChoice tracker) : IAsyncDisposable
         return shell;
     }
 
-    public async Task<IGuest> RunAsync(double pagesPerSecond = 20_000, long pageCount = PageCount)
+    /// <summary>A guest that has begun to write.</summary>
+    public async Task<IGuest> RunAsync(double pagesPerSecond = 20_000, long pageCount = 1024)
     {
         IGuest guest = await BuildAsync(Spec(pagesPerSecond, pageCount));
         await guest.StartAsync(CommitOf(guest.Tag), CancellationToken.None);
+        await BegunAsync(guest);
         return guest;
     }
 
     public async Task<IReadOnlyList<IGuest>> FindAsync() => [.. (await Hypervisor().FindGuestsAsync(CancellationToken.None)).Select(Keep)];
 
-    public static void WaitForProgress(IGuest guest, long steps) =>
-        Assert.True(SpinWait.SpinUntil(() => guest.Progress >= steps, Patience), $"The guest is at step {guest.Progress} and does not reach {steps}.");
+    /// <summary>Waits until the guest has done so many steps more.</summary>
+    public void WaitForSteps(IGuest guest, long steps)
+    {
+        long wanted = guest.Progress + (steps * ProgressPerStep);
+        Assert.True(SpinWait.SpinUntil(() => guest.Progress >= wanted, Patience), $"The guest's progress is {guest.Progress} and does not reach {wanted}.");
+    }
 
     public static byte[] Copy(IGuest guest)
     {
         byte[] image = new byte[guest.Memory.PageCount * IGuestMemory.PageBytes];
         guest.Memory.Read(0, image);
         return image;
-    }
-
-    /// <summary>Everything of this machine that is left: processes, records, and memory mapped into this process.</summary>
-    public IReadOnlyList<string> Remains() =>
-    [
-        .. Processes().Select(pid => $"process {pid}"),
-        .. Directory.Exists(Path.Combine(Folder, "guests")) ? Directory.GetFiles(Path.Combine(Folder, "guests")) : [],
-        .. File.ReadLines("/proc/self/maps").Where(line => line.Contains(VmId, StringComparison.Ordinal)),
-    ];
-
-    public IEnumerable<int> Processes()
-    {
-        foreach (string entry in Directory.GetDirectories("/proc").Where(d => int.TryParse(Path.GetFileName(d), out _)))
-        {
-            string command;
-            try
-            {
-                command = File.ReadAllText(entry + "/cmdline");
-            }
-            catch (IOException)
-            {
-                // It ended while the list was read.
-                continue;
-            }
-
-            if (command.Contains("\0guest\0" + VmId, StringComparison.Ordinal))
-            {
-                yield return int.Parse(Path.GetFileName(entry), null);
-            }
-        }
     }
 
     public async ValueTask DisposeAsync()
@@ -96,33 +86,12 @@ public sealed class HostUnderTest(DirtyTrackerChoice tracker) : IAsyncDisposable
             await guest.DisposeAsync();
         }
 
-        foreach (int pid in Processes())
-        {
-            System.Diagnostics.Process process = System.Diagnostics.Process.GetProcessById(pid);
-            process.Kill();
-            await process.WaitForExitAsync();
-        }
-
+        await EndRemainsAsync();
         Directory.Delete(Folder, recursive: true);
+        GC.SuppressFinalize(this);
     }
 
-    public static async Task WaitForExitAsync(IGuest guest) => await guest.Exited.WaitAsync(Patience);
-
-    public static async Task<string?> ReadLineAsync(System.Diagnostics.Process process) =>
-        await process.StandardOutput.ReadLineAsync().WaitAsync(Patience);
-
-    public static ProcessStartInfo Dotnet(string assembly, IEnumerable<string> arguments)
-    {
-        ProcessStartInfo info = new(Environment.ProcessPath!) { RedirectStandardInput = true, RedirectStandardOutput = true };
-        info.Environment["DOTNET_EnableDiagnostics"] = "0";
-        info.ArgumentList.Add(Path.Combine(AppContext.BaseDirectory, assembly));
-        foreach (string argument in arguments)
-        {
-            info.ArgumentList.Add(argument);
-        }
-
-        return info;
-    }
+    public async Task WaitForExitAsync(IGuest guest) => await guest.Exited.WaitAsync(Patience);
 
     /// <summary>Lets go of a guest when the test ends.</summary>
     public IGuest Keep(IGuest guest)
@@ -130,6 +99,12 @@ public sealed class HostUnderTest(DirtyTrackerChoice tracker) : IAsyncDisposable
         guests.Add(guest);
         return guest;
     }
+
+    /// <summary>Waits until a guest that was just started does what it is there for.</summary>
+    protected abstract Task BegunAsync(IGuest guest);
+
+    /// <summary>Ends what is left of this test's machines.</summary>
+    protected abstract Task EndRemainsAsync();
 }
 
 /// <summary>Tests on a host of their own.</summary>

@@ -14,8 +14,9 @@ public abstract class HypervisorCompliance(HostUnderTest host) : OnHost(host)
         IGuest guest = await Host.BuildAsync(Host.Spec());
 
         Assert.Equal(GuestState.Paused, guest.State);
-        Assert.Equal(HostUnderTest.PageCount, guest.Memory.PageCount);
-        Assert.Equal(new GuestVerification(true, 0, 0, -1), await guest.VerifyAsync(None));
+        long pages = Host.Spec().Vm.MemoryBytes / IGuestMemory.PageBytes;
+        Assert.InRange(guest.Memory.PageCount, pages, pages + (ReplicaIdentity.SlackBytes / IGuestMemory.PageBytes));
+        Assert.Equal(Host.Spec().Vm.MemoryBytes, guest.MemoryBytes);
         Assert.Equal(0, guest.Progress);
     }
 
@@ -24,34 +25,27 @@ public abstract class HypervisorCompliance(HostUnderTest host) : OnHost(host)
     {
         IGuest guest = await Host.RunAsync();
 
-        HostUnderTest.WaitForProgress(guest, 100);
+        Host.WaitForSteps(guest, 100);
         Assert.Equal(GuestState.Running, guest.State);
-    }
-
-    [TrackerFact]
-    public async Task an_idle_guest_runs_and_writes_nothing()
-    {
-        IGuest guest = await Host.RunAsync(pagesPerSecond: 0);
-
-        Assert.Equal(GuestState.Running, guest.State);
-        Assert.Equal(new GuestVerification(true, 0, 0, -1), await guest.VerifyAsync(None));
     }
 
     [TrackerFact]
     public async Task a_suspended_guest_stands_still_from_the_moment_that_suspend_returns()
     {
         IGuest guest = await Host.RunAsync(pagesPerSecond: 1e9);
-        for (int round = 0; round < 20; round++)
+        for (int round = 0; round < Host.Times(20); round++)
         {
-            HostUnderTest.WaitForProgress(guest, guest.Progress + 50);
+            Host.WaitForSteps(guest, 50);
             await guest.SuspendAsync(None);
+            long progress = guest.Progress;
             byte[] first = HostUnderTest.Copy(guest);
-            GuestVerification found = await guest.VerifyAsync(None);
+            GuestVerification found = await Host.VerifyAsync(guest);
             byte[] second = HostUnderTest.Copy(guest);
 
             Assert.Equal(GuestState.Suspended, guest.State);
             Assert.True(found.Intact, $"{found}");
             Assert.True(first.AsSpan().SequenceEqual(second), "The memory changed after the guest was suspended.");
+            Assert.Equal(progress, guest.Progress);
             await guest.ResumeAsync(None);
         }
     }
@@ -60,78 +54,59 @@ public abstract class HypervisorCompliance(HostUnderTest host) : OnHost(host)
     public async Task a_resumed_guest_goes_on_where_it_was()
     {
         IGuest guest = await Host.RunAsync();
-        HostUnderTest.WaitForProgress(guest, 100);
+        Host.WaitForSteps(guest, 100);
         await guest.SuspendAsync(None);
-        long steps = guest.Progress;
+        GuestVerification left = await Host.VerifyAsync(guest);
         await guest.ResumeAsync(None);
 
-        HostUnderTest.WaitForProgress(guest, steps + 100);
-        GuestVerification found = await guest.VerifyAsync(None);
+        Host.WaitForSteps(guest, 100);
+        GuestVerification found = await Host.VerifyAsync(guest);
+        Assert.True(found.Steps > left.Steps, $"{left} {found}");
         Assert.True(found.Intact, $"{found}");
         Assert.Equal(GuestState.Running, guest.State);
     }
 
     [TrackerFact]
-    public async Task an_image_goes_on_in_another_guest_exactly_where_it_was()
+    public async Task an_image_goes_on_in_another_guest()
     {
         IGuest source = await Host.RunAsync();
-        HostUnderTest.WaitForProgress(source, 500);
+        Host.WaitForSteps(source, 500);
         await source.SuspendAsync(None);
+        GuestVerification left = await Host.VerifyAsync(source);
         IShell target = await Host.BuildShellAsync();
         byte[] setup = await source.ReadSetupAsync(None);
-        target.Open(source.Memory.PageCount, setup, None).Write(0, HostUnderTest.Copy(source));
-        target.Complete(source.ReadState(), None);
+        await Task.Run(() =>
+        {
+            target.Open(source.Memory.PageCount, setup, None).Write(0, HostUnderTest.Copy(source));
+            target.Complete(source.ReadState(), None);
+        });
+        Assert.Equal(GuestState.Paused, target.State);
 
-        GuestVerification arrived = await target.VerifyAsync(None);
-        Assert.Equal(await source.VerifyAsync(None), arrived);
         await target.StartAsync(HostUnderTest.CommitOf(target.Tag), None);
-        HostUnderTest.WaitForProgress(target, source.Progress + 500);
-        GuestVerification after = await target.VerifyAsync(None);
-        Assert.True(arrived.Intact && after.Intact, $"{arrived} {after}");
-        Assert.Equal(arrived.Steps, source.Progress);
+        Host.WaitForSteps(target, 500);
+        GuestVerification after = await Host.VerifyAsync(target);
+        Assert.True(after.Intact && after.Steps > left.Steps, $"{left} {after}");
+        Assert.Equal(GuestState.Suspended, source.State);
     }
 
     [TrackerFact]
-    public async Task a_shell_holds_zeros_and_does_not_start_without_an_image()
+    public async Task a_shell_without_an_image_does_not_start()
     {
         IShell shell = await Host.BuildShellAsync();
 
-        Assert.DoesNotContain(HostUnderTest.Copy(shell), b => b != 0);
         HypervisorException refusal = await Assert.ThrowsAsync<HypervisorException>(() => shell.StartAsync(HostUnderTest.CommitOf(shell.Tag), None));
         Assert.Contains("holds no guest", refusal.Message, StringComparison.Ordinal);
         Assert.Equal(GuestState.Paused, shell.State);
-        Assert.False((await shell.VerifyAsync(None)).Intact);
-    }
-
-    [TrackerFact]
-    public async Task pages_made_zero_read_as_zero()
-    {
-        IGuest guest = await Host.BuildAsync(Host.Spec());
-        guest.Memory.Zero(1, guest.Memory.PageCount - 1);
-
-        Assert.DoesNotContain(HostUnderTest.Copy(guest).Skip(IGuestMemory.PageBytes), b => b != 0);
-        Assert.Throws<ArgumentOutOfRangeException>(() => guest.Memory.Zero(1, guest.Memory.PageCount));
     }
 
     [TrackerFact]
     public async Task destroying_leaves_nothing_and_may_be_repeated()
     {
-        IGuest running = await Host.RunAsync();
-        IGuest paused = await Host.BuildAsync(Host.Spec());
+        await DestroyedAsync(await Host.RunAsync());
+        await DestroyedAsync(await Host.BuildAsync(Host.Spec()));
         IGuest suspended = await Host.RunAsync();
         await suspended.SuspendAsync(None);
-        Assert.NotEmpty(Host.Remains());
-
-        foreach (IGuest guest in new[] { running, paused, suspended })
-        {
-            await guest.DestroyAsync(None);
-            await guest.DestroyAsync(None);
-            await HostUnderTest.WaitForExitAsync(guest);
-            Assert.Null(guest.State);
-            Assert.Throws<ObjectDisposedException>(() => guest.Memory.Read(0, new byte[IGuestMemory.PageBytes]));
-        }
-
-        Assert.Empty(Host.Remains());
+        await DestroyedAsync(suspended);
         Assert.Empty(await Host.FindAsync());
     }
 
@@ -145,15 +120,15 @@ public abstract class HypervisorCompliance(HostUnderTest host) : OnHost(host)
 
         IGuest found = Assert.Single(await Host.FindAsync());
         Assert.Equal((tag, GuestState.Running), (found.Tag, found.State));
-        HostUnderTest.WaitForProgress(found, found.Progress + 100);
+        Host.WaitForSteps(found, 100);
         await found.SuspendAsync(None);
         await found.DisposeAsync();
 
         IGuest again = Assert.Single(await Host.FindAsync());
         Assert.Equal(GuestState.Suspended, again.State);
-        Assert.True((await again.VerifyAsync(None)).Intact);
+        Assert.True((await Host.VerifyAsync(again)).Intact);
         await again.ResumeAsync(None);
-        HostUnderTest.WaitForProgress(again, again.Progress + 100);
+        Host.WaitForSteps(again, 100);
         await again.DestroyAsync(None);
         Assert.Empty(Host.Remains());
     }
@@ -166,7 +141,7 @@ public abstract class HypervisorCompliance(HostUnderTest host) : OnHost(host)
         IGuest found = Assert.Single(await Host.FindAsync());
         Assert.Equal(GuestState.Paused, found.State);
         await found.StartAsync(HostUnderTest.CommitOf(found.Tag), None);
-        HostUnderTest.WaitForProgress(found, 10);
+        Host.WaitForSteps(found, 10);
     }
 
     [TrackerFact]
@@ -189,54 +164,12 @@ public abstract class HypervisorCompliance(HostUnderTest host) : OnHost(host)
         await RefusedAsync(guest, token => guest.StartAsync(HostUnderTest.CommitOf(guest.Tag), token), guest.ResumeAsync);
         Assert.Throws<InvalidOperationException>(() => guest.Memory.Write(1, new byte[IGuestMemory.PageBytes]));
         Assert.Throws<InvalidOperationException>(() => guest.Memory.Zero(1, 1));
-        HostUnderTest.WaitForProgress(guest, 10);
+        Host.WaitForSteps(guest, 10);
 
         await guest.SuspendAsync(None);
         await RefusedAsync(guest, token => guest.StartAsync(HostUnderTest.CommitOf(guest.Tag), token), guest.SuspendAsync);
         Assert.Equal(GuestState.Suspended, guest.State);
-        Assert.True((await guest.VerifyAsync(None)).Intact);
-    }
-
-    [TrackerFact]
-    public async Task one_wrong_byte_is_found_wherever_it_is()
-    {
-        IGuest guest = await Host.RunAsync();
-        HostUnderTest.WaitForProgress(guest, 300);
-        await guest.SuspendAsync(None);
-
-        // A page that was written at power-on, one that was never written, the last one, and page 0 behind the guest's state.
-        foreach (long page in new[] { HostUnderTest.PageCount / 2, HostUnderTest.PageCount - 2, HostUnderTest.PageCount - 1, 0 })
-        {
-            byte[] good = new byte[IGuestMemory.PageBytes];
-            guest.Memory.Read(page, good);
-            byte[] bad = [.. good];
-            bad[^1] ^= 1;
-            guest.Memory.Write(page, bad);
-            GuestVerification found = await guest.VerifyAsync(None);
-            Assert.Equal((false, 1L, page), (found.Intact, found.BadPages, found.FirstBadPage));
-            guest.Memory.Write(page, good);
-        }
-
-        Assert.True((await guest.VerifyAsync(None)).Intact);
-    }
-
-    [TrackerFact]
-    public async Task an_older_version_of_a_page_is_found()
-    {
-        IGuest guest = await Host.RunAsync();
-        HostUnderTest.WaitForProgress(guest, 100);
-        await guest.SuspendAsync(None);
-        byte[] before = HostUnderTest.Copy(guest);
-        await guest.ResumeAsync(None);
-        HostUnderTest.WaitForProgress(guest, guest.Progress + 500);
-        await guest.SuspendAsync(None);
-        byte[] after = HostUnderTest.Copy(guest);
-
-        long[] changed = [.. PagesThatDiffer(before, after).Where(page => page > 0)];
-        Assert.True(changed.Length > 50);
-        guest.Memory.Write(changed[10], before.AsSpan((int)changed[10] * IGuestMemory.PageBytes, IGuestMemory.PageBytes));
-        GuestVerification found = await guest.VerifyAsync(None);
-        Assert.Equal((false, 1L, changed[10]), (found.Intact, found.BadPages, found.FirstBadPage));
+        Assert.True((await Host.VerifyAsync(guest)).Intact);
     }
 
     [TrackerFact]
@@ -247,11 +180,9 @@ public abstract class HypervisorCompliance(HostUnderTest host) : OnHost(host)
         [
             (good with { Vm = good.Vm with { MemoryBytes = 0 } }, "memory is a multiple of"),
             (good with { Vm = good.Vm with { MemoryBytes = (1 << 20) + 1 } }, "memory is a multiple of"),
-            (good with { Vm = good.Vm with { MemoryBytes = 1L << 50 } }, "does not fit"),
-            (good with { Vm = good.Vm with { WritePagesPerSecond = double.NaN } }, "cannot write"),
-            (good with { Vm = good.Vm with { WritePagesPerSecond = -1 } }, "cannot write"),
             (good with { Tag = good.Tag with { VmId = "../vm" } }, "machine's id"),
             (good with { Tag = good.Tag with { VmId = string.Empty } }, "machine's id"),
+            .. Host.Unbuildable(),
         ];
         foreach ((GuestSpec spec, string reason) in refused)
         {
@@ -262,23 +193,23 @@ public abstract class HypervisorCompliance(HostUnderTest host) : OnHost(host)
         Assert.Empty(Host.Remains());
     }
 
+    private async Task DestroyedAsync(IGuest guest)
+    {
+        Assert.NotEmpty(Host.Remains());
+        await guest.DestroyAsync(None);
+        await guest.DestroyAsync(None);
+        await Host.WaitForExitAsync(guest);
+        Assert.Null(guest.State);
+        Assert.Throws<ObjectDisposedException>(() => guest.Memory.Read(0, new byte[IGuestMemory.PageBytes]));
+        Assert.Empty(Host.Remains());
+    }
+
     private static async Task RefusedAsync(IGuest guest, params Func<CancellationToken, Task>[] calls)
     {
         foreach (Func<CancellationToken, Task> call in calls)
         {
             HypervisorException refusal = await Assert.ThrowsAsync<HypervisorException>(() => call(None));
             Assert.Contains($"is {guest.State}", refusal.Message, StringComparison.Ordinal);
-        }
-    }
-
-    private static IEnumerable<long> PagesThatDiffer(byte[] a, byte[] b)
-    {
-        for (int at = 0; at < a.Length; at += IGuestMemory.PageBytes)
-        {
-            if (!a.AsSpan(at, IGuestMemory.PageBytes).SequenceEqual(b.AsSpan(at, IGuestMemory.PageBytes)))
-            {
-                yield return at / IGuestMemory.PageBytes;
-            }
         }
     }
 }

@@ -9,16 +9,18 @@ using OsProcess = System.Diagnostics.Process;
 namespace SpecMesh.Hypervisors.Tests;
 
 /// <summary>What only the Process driver has: processes, records of them, and agents that die.</summary>
-public sealed class ProcessGuests() : OnHost(new HostUnderTest(DirtyTrackerChoice.Auto))
+public sealed class ProcessGuests() : OnHost(new ProcessHost(DirtyTrackerChoice.Auto))
 {
     private static readonly CancellationToken None = CancellationToken.None;
+
+    private ProcessHost Here => (ProcessHost)Host;
 
     [Fact]
     public async Task a_guest_killed_from_outside_is_noticed_and_forgotten()
     {
         IGuest guest = await Host.RunAsync();
-        OsProcess.GetProcessById(Host.Processes().Single()).Kill();
-        await HostUnderTest.WaitForExitAsync(guest);
+        OsProcess.GetProcessById(Here.Processes().Single()).Kill();
+        await Host.WaitForExitAsync(guest);
 
         Assert.Null(guest.State);
         await Assert.ThrowsAsync<HypervisorException>(() => guest.SuspendAsync(None));
@@ -34,7 +36,7 @@ public sealed class ProcessGuests() : OnHost(new HostUnderTest(DirtyTrackerChoic
     public async Task another_process_with_the_same_id_is_not_taken_for_the_guest(string field)
     {
         IGuest guest = await Host.RunAsync();
-        string file = Host.RecordFile;
+        string file = Here.RecordFile;
         JsonNode record = JsonNode.Parse(await File.ReadAllTextAsync(file))!;
         record[field] = field == "bootId" ? JsonValue.Create("another boot") : JsonValue.Create((ulong)record[field]! + 1);
         await File.WriteAllTextAsync(file, record.ToJsonString());
@@ -42,14 +44,14 @@ public sealed class ProcessGuests() : OnHost(new HostUnderTest(DirtyTrackerChoic
         Assert.Empty(await Host.FindAsync());
         Assert.False(File.Exists(file));
         Assert.Equal(GuestState.Running, guest.State);
-        HostUnderTest.WaitForProgress(guest, guest.Progress + 10);
+        Host.WaitForSteps(guest, 10);
     }
 
     [Fact]
     public async Task a_record_that_cannot_be_read_is_an_error_and_not_a_forgotten_guest()
     {
         IGuest guest = await Host.RunAsync();
-        string file = Host.RecordFile;
+        string file = Here.RecordFile;
         await File.WriteAllTextAsync(file, "{");
 
         HypervisorException error = await Assert.ThrowsAsync<HypervisorException>(Host.FindAsync);
@@ -60,18 +62,18 @@ public sealed class ProcessGuests() : OnHost(new HostUnderTest(DirtyTrackerChoic
     [Fact]
     public async Task a_guest_outlives_the_kill_of_its_agent()
     {
-        using OsProcess agent = OsProcess.Start(HostUnderTest.Dotnet("SpecMesh.Hypervisors.Tests.dll", [Host.Folder, Host.VmId]))!;
-        Assert.Equal("running", await HostUnderTest.ReadLineAsync(agent));
+        using OsProcess agent = OsProcess.Start(ProcessHost.Dotnet("SpecMesh.Hypervisors.Tests.dll", [Host.Folder, Host.VmId]))!;
+        Assert.Equal("running", await ProcessHost.ReadLineAsync(agent));
         agent.Kill();
         await agent.WaitForExitAsync();
 
         IGuest guest = Assert.Single(await Host.FindAsync());
         Assert.Equal(GuestState.Running, guest.State);
-        HostUnderTest.WaitForProgress(guest, guest.Progress + 100);
+        Host.WaitForSteps(guest, 100);
         GuestVerification found = await guest.VerifyAsync(None);
         Assert.True(found.Intact, $"{found}");
         await guest.DestroyAsync(None);
-        await HostUnderTest.WaitForExitAsync(guest);
+        await Host.WaitForExitAsync(guest);
         Assert.Empty(Host.Remains());
     }
 
@@ -79,8 +81,8 @@ public sealed class ProcessGuests() : OnHost(new HostUnderTest(DirtyTrackerChoic
     public async Task a_guest_whose_agent_dies_before_it_has_stored_where_the_guest_is_ends_by_itself()
     {
         GuestOptions options = new(Host.VmId + "-0", 1 << 20, "none", true, 1, 1000, 0.5);
-        using OsProcess guest = OsProcess.Start(HostUnderTest.Dotnet("SpecMesh.Hypervisors.dll", options.ToArguments()))!;
-        Assert.StartsWith("ready ", await HostUnderTest.ReadLineAsync(guest), StringComparison.Ordinal);
+        using OsProcess guest = OsProcess.Start(ProcessHost.Dotnet("SpecMesh.Hypervisors.dll", options.ToArguments()))!;
+        Assert.StartsWith("ready ", await ProcessHost.ReadLineAsync(guest), StringComparison.Ordinal);
         guest.StandardInput.Close();
 
         await guest.WaitForExitAsync();
@@ -105,13 +107,13 @@ public sealed class ProcessGuests() : OnHost(new HostUnderTest(DirtyTrackerChoic
     {
         Environment.SetEnvironmentVariable("SPECMESH_TEST_SECRET", "secret");
         IGuest guest = await Host.RunAsync();
-        int pid = Host.Processes().Single();
+        int pid = Here.Processes().Single();
 
         Assert.DoesNotContain("secret", await File.ReadAllTextAsync($"/proc/{pid}/environ"), StringComparison.Ordinal);
         Assert.All(Enumerable.Range(0, 3), fd => Assert.Equal("/dev/null", File.ResolveLinkTarget($"/proc/{pid}/fd/{fd}", false)!.FullName));
         string[] status = (await File.ReadAllTextAsync($"/proc/{pid}/stat")).Split(") ")[1].Split(' ');
         Assert.Equal(pid.ToString(CultureInfo.InvariantCulture), status[3]);
-        HostUnderTest.WaitForProgress(guest, 1);
+        Host.WaitForSteps(guest, 1);
     }
 
     [Fact]

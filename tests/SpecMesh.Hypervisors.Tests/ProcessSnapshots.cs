@@ -3,7 +3,7 @@ using SpecMesh.Hypervisors.Process;
 namespace SpecMesh.Hypervisors.Tests;
 
 /// <summary>What only snapshots of processes have, and what the driver refuses to change.</summary>
-public sealed class ProcessSnapshots() : OnHost(new HostUnderTest(DirtyTrackerChoice.Auto))
+public sealed class ProcessSnapshots() : OnHost(new ProcessHost(DirtyTrackerChoice.Auto))
 {
     private static readonly CancellationToken None = CancellationToken.None;
 

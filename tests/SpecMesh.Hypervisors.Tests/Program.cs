@@ -1,12 +1,18 @@
 using SpecMesh.Contracts;
 using SpecMesh.Hypervisors;
 using SpecMesh.Hypervisors.Process;
+using SpecMesh.Hypervisors.Tests;
 using SpecMesh.Hypervisors.Tests.Xen;
 
-// What tests start as a process of its own: an xl without a Xen, or an agent.
+// What tests start as a process of its own: an xl without a Xen, or an agent; and the tests themselves, where there is no SDK.
 if (args[0] == "xl")
 {
     return StandInXl.Run(args[1], args[2..]);
+}
+
+if (args[0] == "run")
+{
+    return InProcessRunner.Run(typeof(InProcessRunner).Assembly, args[1..]);
 }
 
 // It starts one guest, says so, and lives until it is killed.

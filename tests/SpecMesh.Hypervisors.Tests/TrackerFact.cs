@@ -12,6 +12,10 @@ public sealed class NeedsTrackerAttribute(DirtyTrackerChoice tracker) : Attribut
     public DirtyTrackerChoice Tracker { get; } = tracker;
 }
 
+/// <summary>On a test class: its tests need to run in the control domain of a Xen host that is there for them, as <c>tests/xenbed/compliance</c> has it.</summary>
+[AttributeUsage(AttributeTargets.Class)]
+public sealed class NeedsXenAttribute : Attribute;
+
 /// <summary>A test that is skipped by name, with the reason of the self-test, where the kernel does not do what its class needs.</summary>
 [AttributeUsage(AttributeTargets.Method)]
 [XunitTestCaseDiscoverer("SpecMesh.Hypervisors.Tests.TrackerFactDiscoverer", "SpecMesh.Hypervisors.Tests")]
@@ -39,6 +43,11 @@ public sealed class TrackerTestCase : XunitTestCase
 
     protected override string? GetSkipReason(IAttributeInfo factAttribute)
     {
+        if (TestMethod.TestClass.Class.GetCustomAttributes(typeof(NeedsXenAttribute)).Any())
+        {
+            return Xen.XenBedHost.ReasonAgainst;
+        }
+
         IAttributeInfo? needs = TestMethod.TestClass.Class.GetCustomAttributes(typeof(NeedsTrackerAttribute)).SingleOrDefault();
         return needs is null
             ? base.GetSkipReason(factAttribute)

@@ -1,0 +1,116 @@
+using SpecMesh.DataPath;
+using SpecMesh.Hypervisors.Xen;
+using SpecMesh.Hypervisors.Xen.Native;
+
+namespace SpecMesh.Hypervisors.Tests.Xen;
+
+[NeedsXen]
+public sealed class XenCompliance() : HypervisorCompliance(new XenBedHost());
+
+[NeedsXen]
+public sealed class XenDirtyLogCompliance() : DirtyLogCompliance(new XenBedHost());
+
+[NeedsXen]
+public sealed class XenSnapshotCompliance() : SnapshotCompliance(new XenBedHost());
+
+/// <summary>What only domains of a real Xen host have.</summary>
+[NeedsXen]
+public sealed class XenDomains() : OnHost(new XenBedHost())
+{
+    private static readonly CancellationToken None = CancellationToken.None;
+
+    private XenBedHost Here => (XenBedHost)Host;
+
+    [TrackerFact]
+    public async Task a_clone_has_a_new_name_and_a_new_id_and_a_restored_machine_keeps_both()
+    {
+        ISnapshots snapshots = (ISnapshots)Host.Hypervisor();
+        IGuest guest = await Host.RunAsync();
+        Guid uuid = Here.DomainOf(Host.VmId).Uuid;
+        await snapshots.SaveAsync(guest, "s", None);
+        IGuest clone = Host.Keep(await snapshots.CloneAsync("s", guest.Tag with { VmId = Host.VmId + "-b" }, None));
+        Assert.NotEqual(uuid, Here.DomainOf(Host.VmId + "-b").Uuid);
+
+        await clone.DestroyAsync(None);
+        await guest.DestroyAsync(None);
+        Host.Keep(await snapshots.RestoreAsync("s", guest.Tag, None));
+        Assert.Equal(uuid, Here.DomainOf(Host.VmId).Uuid);
+    }
+
+    [TrackerFact]
+    public async Task a_running_domain_gets_and_gives_back_processors_and_memory()
+    {
+        IReconfigure reconfigure = (IReconfigure)Host.Hypervisor();
+        IGuest guest = await Host.RunAsync();
+        await reconfigure.SetProcessorsAsync(guest, 1, None);
+        Assert.Equal(1, Now().OnlineProcessors);
+        await reconfigure.SetProcessorsAsync(guest, 2, None);
+        Assert.Equal(2, Now().OnlineProcessors);
+
+        long before = Now().Pages;
+        await reconfigure.SetMemoryAsync(guest, 78 << 20, None);
+        Assert.InRange(Now().Pages, (78 << 8) - 1, before - 1);
+        await reconfigure.SetMemoryAsync(guest, 80 << 20, None);
+        Assert.Equal(before, Now().Pages);
+        await Assert.ThrowsAsync<HypervisorException>(() => reconfigure.SetMemoryAsync(guest, 128 << 20, None));
+        Assert.True((await Host.VerifyAsync(guest)).Intact);
+    }
+
+    [TrackerFact]
+    public async Task a_domain_that_migrates_is_not_saved_and_the_snapshot_leaves_the_log_alone()
+    {
+        XenHypervisor hypervisor = (XenHypervisor)Host.Hypervisor();
+        IGuest guest = Host.Keep(await hypervisor.BuildPausedAsync(Host.Spec(), None));
+        await guest.StartAsync(HostUnderTest.CommitOf(guest.Tag), None);
+        using IDirtyLog log = guest.OpenDirtyLog();
+        log.Start();
+
+        HypervisorException refusal = await Assert.ThrowsAsync<HypervisorException>(() => hypervisor.SaveAsync(guest, "s", None));
+        Assert.Contains("needed by a migration", refusal.Message, StringComparison.Ordinal);
+        await Assert.ThrowsAsync<HypervisorException>(() => hypervisor.SetMemoryAsync(guest, 79 << 20, None));
+        log.Harvest(new PageBitmap(guest.Memory.PageCount));
+        log.Stop();
+        await hypervisor.SaveAsync(guest, "s", None);
+        log.Start();
+        log.Harvest(new PageBitmap(guest.Memory.PageCount));
+    }
+
+    [TrackerFact]
+    public async Task a_log_that_another_program_reads_is_not_taken_from_it_by_a_snapshot()
+    {
+        ISnapshots snapshots = (ISnapshots)Host.Hypervisor();
+        IGuest guest = await Host.RunAsync();
+        using XenHost other = new(Here.Xl);
+        int domainId = Here.DomainOf(Host.VmId).Id;
+        Assert.True(other.Control.EnableLogDirty(domainId));
+
+        HypervisorException refusal = await Assert.ThrowsAsync<HypervisorException>(() => snapshots.SaveAsync(guest, "s", None));
+        Assert.Contains("Another program", refusal.Message, StringComparison.Ordinal);
+        Assert.False(other.Control.EnableLogDirty(domainId), "The other program's log was turned off.");
+        other.Control.StopLogDirty(domainId);
+    }
+
+    [TrackerFact]
+    public async Task a_save_that_is_cancelled_in_the_middle_lets_the_domain_go_on()
+    {
+        ISnapshots snapshots = (ISnapshots)Host.Hypervisor();
+        IGuest guest = await Host.RunAsync();
+        using CancellationTokenSource cancel = new();
+        Task save = snapshots.SaveAsync(guest, "s", cancel.Token);
+        Assert.True(SpinWait.SpinUntil(() => Directory.Exists(Host.SnapshotFolder) && Directory.GetFiles(Host.SnapshotFolder).Any(file => new FileInfo(file).Length > 1 << 20), TimeSpan.FromSeconds(120)));
+        Assert.Equal(SpecMesh.Contracts.GuestState.Running, guest.State);
+        await cancel.CancelAsync();
+
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => save);
+        Assert.Empty(Directory.GetFiles(Host.SnapshotFolder));
+        Host.WaitForSteps(guest, 100);
+        Assert.True((await Host.VerifyAsync(guest)).Intact);
+        await snapshots.SaveAsync(guest, "s", None);
+    }
+
+    private XenDomainInfo Now()
+    {
+        using XenHost host = new(Here.Xl);
+        return host.Control.Find(Here.DomainOf(Host.VmId).Id)!;
+    }
+}
