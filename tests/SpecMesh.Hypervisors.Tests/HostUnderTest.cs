@@ -18,6 +18,9 @@ public abstract class HostUnderTest : IAsyncDisposable
     /// <summary>How long the guest may take for anything.</summary>
     protected abstract TimeSpan Patience { get; }
 
+    /// <summary>How often it is looked whether a guest has come further.</summary>
+    protected abstract TimeSpan LookInterval { get; }
+
     /// <summary>How much <see cref="IGuest.Progress"/> grows while a guest does one step.</summary>
     protected abstract long ProgressPerStep { get; }
 
@@ -66,10 +69,28 @@ public abstract class HostUnderTest : IAsyncDisposable
     public async Task<IReadOnlyList<IGuest>> FindAsync() => [.. (await Hypervisor().FindGuestsAsync(CancellationToken.None)).Select(Keep)];
 
     /// <summary>Waits until the guest has done so many steps more.</summary>
-    public void WaitForSteps(IGuest guest, long steps)
+    public async Task WaitForStepsAsync(IGuest guest, long steps)
     {
         long wanted = guest.Progress + (steps * ProgressPerStep);
-        Assert.True(SpinWait.SpinUntil(() => guest.Progress >= wanted, Patience), $"The guest's progress is {guest.Progress} and does not reach {wanted}.");
+        Assert.True(await BecomesAsync(() => guest.Progress >= wanted), $"The guest's progress is {guest.Progress} and does not reach {wanted}.");
+    }
+
+    /// <summary>Looks again and again whether something has become true. It does not spin: the guest may need the very processor.</summary>
+    public async Task<bool> BecomesAsync(Func<bool> condition)
+    {
+        using CancellationTokenSource limit = new(Patience);
+        using PeriodicTimer timer = new(LookInterval);
+        while (!condition())
+        {
+            if (limit.IsCancellationRequested)
+            {
+                return false;
+            }
+
+            await timer.WaitForNextTickAsync(CancellationToken.None);
+        }
+
+        return true;
     }
 
     public static byte[] Copy(IGuest guest)
