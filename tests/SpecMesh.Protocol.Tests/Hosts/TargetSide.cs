@@ -1,4 +1,5 @@
 using SpecMesh.Contracts;
+using SpecMesh.Protocol.Tests.Checks;
 using SpecMesh.Protocol.Tests.Faults;
 using SpecMesh.Speculation.SpecOps;
 
