@@ -84,9 +84,15 @@ internal sealed class XenDirtyLog(XenHost host, int domainId, MemoryLayout layou
 
     public void Stop()
     {
-        TurnOff();
-        claim?.Dispose();
-        claim = null;
+        try
+        {
+            TurnOff();
+        }
+        finally
+        {
+            claim?.Dispose();
+            claim = null;
+        }
     }
 
     private void TurnOff()
