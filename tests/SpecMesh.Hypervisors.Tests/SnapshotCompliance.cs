@@ -153,6 +153,7 @@ public abstract class SnapshotCompliance(HostUnderTest host) : OnHost(host)
         await guest.DestroyAsync(None);
         await Assert.ThrowsAsync<HypervisorException>(() => Snapshots.RestoreAsync(Name, Tag, None));
         Assert.Empty(await Host.FindAsync());
+        Assert.Empty(Host.Remains());
     }
 
     [TrackerFact]
