@@ -3,10 +3,15 @@ using SpecMesh.Hypervisors;
 using SpecMesh.Hypervisors.Process;
 using SpecMesh.Hypervisors.Tests.Xen;
 
-// What tests start as a process of its own: an xl without a Xen, or an agent.
+// What tests start as a process of its own: an xl without a Xen, or an agent with an image or a guest.
 if (args[0] == "xl")
 {
     return StandInXl.Run(args[1], args[2..]);
+}
+
+if (args[0] == "hold")
+{
+    return HoldingAgent.Run(args[1]);
 }
 
 // It starts one guest, says so, and lives until it is killed.
