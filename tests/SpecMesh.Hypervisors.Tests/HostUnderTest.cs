@@ -61,9 +61,15 @@ public abstract class HostUnderTest : IAsyncDisposable
     public async Task<IGuest> RunAsync(double pagesPerSecond = 20_000, long pageCount = 1024)
     {
         IGuest guest = await BuildAsync(Spec(pagesPerSecond, pageCount));
+        await StartAsync(guest);
+        return guest;
+    }
+
+    /// <summary>Starts a guest that was built here, and returns when it does what it is there for.</summary>
+    public async Task StartAsync(IGuest guest)
+    {
         await guest.StartAsync(CommitOf(guest.Tag), CancellationToken.None);
         await BegunAsync(guest);
-        return guest;
     }
 
     public async Task<IReadOnlyList<IGuest>> FindAsync() => [.. (await Hypervisor().FindGuestsAsync(CancellationToken.None)).Select(Keep)];

@@ -160,7 +160,7 @@ public abstract class HypervisorCompliance(HostUnderTest host) : OnHost(host)
         await RefusedAsync(guest, guest.SuspendAsync, guest.ResumeAsync);
         Assert.Equal(GuestState.Paused, guest.State);
 
-        await guest.StartAsync(HostUnderTest.CommitOf(guest.Tag), None);
+        await Host.StartAsync(guest);
         await RefusedAsync(guest, token => guest.StartAsync(HostUnderTest.CommitOf(guest.Tag), token), guest.ResumeAsync);
         Assert.Throws<InvalidOperationException>(() => guest.Memory.Write(1, new byte[IGuestMemory.PageBytes]));
         Assert.Throws<InvalidOperationException>(() => guest.Memory.Zero(1, 1));

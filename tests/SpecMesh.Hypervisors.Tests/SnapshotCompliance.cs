@@ -83,7 +83,7 @@ public abstract class SnapshotCompliance(HostUnderTest host) : OnHost(host)
     {
         IGuest guest = await Host.BuildAsync(Host.Spec());
         await RefusedAsync("is Paused", () => Snapshots.SaveAsync(guest, Name, None));
-        await guest.StartAsync(HostUnderTest.CommitOf(guest.Tag), None);
+        await Host.StartAsync(guest);
         await Host.WaitForStepsAsync(guest, 10);
         await guest.SuspendAsync(None);
         await RefusedAsync("is Suspended", () => Snapshots.SaveAsync(guest, Name, None));

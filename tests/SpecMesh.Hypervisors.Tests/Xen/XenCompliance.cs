@@ -61,7 +61,7 @@ public sealed class XenDomains() : OnHost(new XenBedHost(processors: 2))
     {
         XenHypervisor hypervisor = (XenHypervisor)Host.Hypervisor();
         IGuest guest = Host.Keep(await hypervisor.BuildPausedAsync(Host.Spec(), None));
-        await guest.StartAsync(HostUnderTest.CommitOf(guest.Tag), None);
+        await Host.StartAsync(guest);
         using IDirtyLog log = guest.OpenDirtyLog();
         log.Start();
 

@@ -13,7 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { PAGE = 4096, WORDS = PAGE / 8, TICKS_PER_SECOND = 4 };
+enum { PAGE = 4096, WORDS = PAGE / 8, TICKS_PER_SECOND = 2 };
 
 static volatile uint64_t step;
 static uint64_t pages, bad;
@@ -82,7 +82,7 @@ int main(void) {
     dup2(1, 2);
     int store = open("/dev/xen/xenbus", O_RDWR);
 
-    uint64_t rate = argument(line, "rate=", 200);
+    uint64_t rate = argument(line, "rate=", 20);
     pages = argument(line, "pages=", 4096);
     memory = mmap(NULL, pages * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     for (uint64_t page = 0; page < pages; page++) write_page(page, 0);
