@@ -24,7 +24,7 @@ public abstract class DirtyLogCompliance(HostUnderTest host) : OnHost(host)
                 image.Update(log);
             }
 
-            Host.WaitForSteps(guest, 1);
+            await Host.WaitForStepsAsync(guest, 1);
             await guest.SuspendAsync(None);
             image.Update(log);
             Assert.Empty(image.WrongPages());
@@ -44,7 +44,7 @@ public abstract class DirtyLogCompliance(HostUnderTest host) : OnHost(host)
         image.CopyAll();
         for (int stop = 0; stop < Host.Times(20); stop++)
         {
-            Host.WaitForSteps(guest, 200);
+            await Host.WaitForStepsAsync(guest, 200);
             await guest.SuspendAsync(None);
             image.Update(log);
             Assert.True(Harvest(log, guest.Memory.PageCount).IsEmpty, "A page was reported twice of a guest that stands still.");
@@ -57,16 +57,16 @@ public abstract class DirtyLogCompliance(HostUnderTest host) : OnHost(host)
     public async Task a_log_begun_while_the_guest_stands_still_loses_nothing()
     {
         IGuest guest = await Host.RunAsync(Saturated, PageCount);
-        Host.WaitForSteps(guest, 200);
+        await Host.WaitForStepsAsync(guest, 200);
         await guest.SuspendAsync(None);
         using IDirtyLog log = guest.OpenDirtyLog();
         log.Start();
         Image image = new(guest);
         image.CopyAll();
         await guest.ResumeAsync(None);
-        Host.WaitForSteps(guest, 200);
+        await Host.WaitForStepsAsync(guest, 200);
         image.Update(log);
-        Host.WaitForSteps(guest, 200);
+        await Host.WaitForStepsAsync(guest, 200);
         await guest.SuspendAsync(None);
         image.Update(log);
 
@@ -80,19 +80,19 @@ public abstract class DirtyLogCompliance(HostUnderTest host) : OnHost(host)
         using (IDirtyLog log = first.OpenDirtyLog())
         {
             log.Start();
-            Host.WaitForSteps(first, 200);
+            await Host.WaitForStepsAsync(first, 200);
             Harvest(log, first.Memory.PageCount);
             log.Stop();
         }
 
         await first.DisposeAsync();
         IGuest guest = Assert.Single(await Host.FindAsync());
-        Host.WaitForSteps(guest, 200);
+        await Host.WaitForStepsAsync(guest, 200);
         using IDirtyLog again = guest.OpenDirtyLog();
         Image image = new(guest);
         again.Start();
         image.CopyAll();
-        Host.WaitForSteps(guest, 200);
+        await Host.WaitForStepsAsync(guest, 200);
         await guest.SuspendAsync(None);
         image.Update(again);
 

@@ -18,6 +18,9 @@ public abstract class HostUnderTest : IAsyncDisposable
     /// <summary>How long the guest may take for anything.</summary>
     protected abstract TimeSpan Patience { get; }
 
+    /// <summary>How often it is looked whether a guest has come further.</summary>
+    protected abstract TimeSpan LookInterval { get; }
+
     /// <summary>How much <see cref="IGuest.Progress"/> grows while a guest does one step.</summary>
     protected abstract long ProgressPerStep { get; }
 
@@ -58,18 +61,42 @@ public abstract class HostUnderTest : IAsyncDisposable
     public async Task<IGuest> RunAsync(double pagesPerSecond = 20_000, long pageCount = 1024)
     {
         IGuest guest = await BuildAsync(Spec(pagesPerSecond, pageCount));
+        await StartAsync(guest);
+        return guest;
+    }
+
+    /// <summary>Starts a guest that was built here, and returns when it does what it is there for.</summary>
+    public async Task StartAsync(IGuest guest)
+    {
         await guest.StartAsync(CommitOf(guest.Tag), CancellationToken.None);
         await BegunAsync(guest);
-        return guest;
     }
 
     public async Task<IReadOnlyList<IGuest>> FindAsync() => [.. (await Hypervisor().FindGuestsAsync(CancellationToken.None)).Select(Keep)];
 
     /// <summary>Waits until the guest has done so many steps more.</summary>
-    public void WaitForSteps(IGuest guest, long steps)
+    public async Task WaitForStepsAsync(IGuest guest, long steps)
     {
         long wanted = guest.Progress + (steps * ProgressPerStep);
-        Assert.True(SpinWait.SpinUntil(() => guest.Progress >= wanted, Patience), $"The guest's progress is {guest.Progress} and does not reach {wanted}.");
+        Assert.True(await BecomesAsync(() => guest.Progress >= wanted), $"The guest's progress is {guest.Progress} and does not reach {wanted}.");
+    }
+
+    /// <summary>Looks again and again whether something has become true. It does not spin: the guest may need the very processor.</summary>
+    public async Task<bool> BecomesAsync(Func<bool> condition)
+    {
+        using CancellationTokenSource limit = new(Patience);
+        using PeriodicTimer timer = new(LookInterval);
+        while (!condition())
+        {
+            if (limit.IsCancellationRequested)
+            {
+                return false;
+            }
+
+            await timer.WaitForNextTickAsync(CancellationToken.None);
+        }
+
+        return true;
     }
 
     public static byte[] Copy(IGuest guest)

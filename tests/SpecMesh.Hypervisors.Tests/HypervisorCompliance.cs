@@ -25,7 +25,7 @@ public abstract class HypervisorCompliance(HostUnderTest host) : OnHost(host)
     {
         IGuest guest = await Host.RunAsync();
 
-        Host.WaitForSteps(guest, 100);
+        await Host.WaitForStepsAsync(guest, 100);
         Assert.Equal(GuestState.Running, guest.State);
     }
 
@@ -35,7 +35,7 @@ public abstract class HypervisorCompliance(HostUnderTest host) : OnHost(host)
         IGuest guest = await Host.RunAsync(pagesPerSecond: 1e9);
         for (int round = 0; round < Host.Times(20); round++)
         {
-            Host.WaitForSteps(guest, 50);
+            await Host.WaitForStepsAsync(guest, 50);
             await guest.SuspendAsync(None);
             long progress = guest.Progress;
             byte[] first = HostUnderTest.Copy(guest);
@@ -54,12 +54,12 @@ public abstract class HypervisorCompliance(HostUnderTest host) : OnHost(host)
     public async Task a_resumed_guest_goes_on_where_it_was()
     {
         IGuest guest = await Host.RunAsync();
-        Host.WaitForSteps(guest, 100);
+        await Host.WaitForStepsAsync(guest, 100);
         await guest.SuspendAsync(None);
         GuestVerification left = await Host.VerifyAsync(guest);
         await guest.ResumeAsync(None);
 
-        Host.WaitForSteps(guest, 100);
+        await Host.WaitForStepsAsync(guest, 100);
         GuestVerification found = await Host.VerifyAsync(guest);
         Assert.True(found.Steps > left.Steps, $"{left} {found}");
         Assert.True(found.Intact, $"{found}");
@@ -70,7 +70,7 @@ public abstract class HypervisorCompliance(HostUnderTest host) : OnHost(host)
     public async Task an_image_goes_on_in_another_guest()
     {
         IGuest source = await Host.RunAsync();
-        Host.WaitForSteps(source, 500);
+        await Host.WaitForStepsAsync(source, 500);
         await source.SuspendAsync(None);
         GuestVerification left = await Host.VerifyAsync(source);
         IShell target = await Host.BuildShellAsync();
@@ -83,7 +83,7 @@ public abstract class HypervisorCompliance(HostUnderTest host) : OnHost(host)
         Assert.Equal(GuestState.Paused, target.State);
 
         await target.StartAsync(HostUnderTest.CommitOf(target.Tag), None);
-        Host.WaitForSteps(target, 500);
+        await Host.WaitForStepsAsync(target, 500);
         GuestVerification after = await Host.VerifyAsync(target);
         Assert.True(after.Intact && after.Steps > left.Steps, $"{left} {after}");
         Assert.Equal(GuestState.Suspended, source.State);
@@ -120,7 +120,7 @@ public abstract class HypervisorCompliance(HostUnderTest host) : OnHost(host)
 
         IGuest found = Assert.Single(await Host.FindAsync());
         Assert.Equal((tag, GuestState.Running), (found.Tag, found.State));
-        Host.WaitForSteps(found, 100);
+        await Host.WaitForStepsAsync(found, 100);
         await found.SuspendAsync(None);
         await found.DisposeAsync();
 
@@ -128,7 +128,7 @@ public abstract class HypervisorCompliance(HostUnderTest host) : OnHost(host)
         Assert.Equal(GuestState.Suspended, again.State);
         Assert.True((await Host.VerifyAsync(again)).Intact);
         await again.ResumeAsync(None);
-        Host.WaitForSteps(again, 100);
+        await Host.WaitForStepsAsync(again, 100);
         await again.DestroyAsync(None);
         Assert.Empty(Host.Remains());
     }
@@ -141,7 +141,7 @@ public abstract class HypervisorCompliance(HostUnderTest host) : OnHost(host)
         IGuest found = Assert.Single(await Host.FindAsync());
         Assert.Equal(GuestState.Paused, found.State);
         await found.StartAsync(HostUnderTest.CommitOf(found.Tag), None);
-        Host.WaitForSteps(found, 10);
+        await Host.WaitForStepsAsync(found, 10);
     }
 
     [TrackerFact]
@@ -160,11 +160,11 @@ public abstract class HypervisorCompliance(HostUnderTest host) : OnHost(host)
         await RefusedAsync(guest, guest.SuspendAsync, guest.ResumeAsync);
         Assert.Equal(GuestState.Paused, guest.State);
 
-        await guest.StartAsync(HostUnderTest.CommitOf(guest.Tag), None);
+        await Host.StartAsync(guest);
         await RefusedAsync(guest, token => guest.StartAsync(HostUnderTest.CommitOf(guest.Tag), token), guest.ResumeAsync);
         Assert.Throws<InvalidOperationException>(() => guest.Memory.Write(1, new byte[IGuestMemory.PageBytes]));
         Assert.Throws<InvalidOperationException>(() => guest.Memory.Zero(1, 1));
-        Host.WaitForSteps(guest, 10);
+        await Host.WaitForStepsAsync(guest, 10);
 
         await guest.SuspendAsync(None);
         await RefusedAsync(guest, token => guest.StartAsync(HostUnderTest.CommitOf(guest.Tag), token), guest.SuspendAsync);

@@ -44,7 +44,7 @@ public sealed class ProcessGuests() : OnHost(new ProcessHost(DirtyTrackerChoice.
         Assert.Empty(await Host.FindAsync());
         Assert.False(File.Exists(file));
         Assert.Equal(GuestState.Running, guest.State);
-        Host.WaitForSteps(guest, 10);
+        await Host.WaitForStepsAsync(guest, 10);
     }
 
     [Fact]
@@ -69,7 +69,7 @@ public sealed class ProcessGuests() : OnHost(new ProcessHost(DirtyTrackerChoice.
 
         IGuest guest = Assert.Single(await Host.FindAsync());
         Assert.Equal(GuestState.Running, guest.State);
-        Host.WaitForSteps(guest, 100);
+        await Host.WaitForStepsAsync(guest, 100);
         GuestVerification found = await guest.VerifyAsync(None);
         Assert.True(found.Intact, $"{found}");
         await guest.DestroyAsync(None);
@@ -113,7 +113,7 @@ public sealed class ProcessGuests() : OnHost(new ProcessHost(DirtyTrackerChoice.
         Assert.All(Enumerable.Range(0, 3), fd => Assert.Equal("/dev/null", File.ResolveLinkTarget($"/proc/{pid}/fd/{fd}", false)!.FullName));
         string[] status = (await File.ReadAllTextAsync($"/proc/{pid}/stat")).Split(") ")[1].Split(' ');
         Assert.Equal(pid.ToString(CultureInfo.InvariantCulture), status[3]);
-        Host.WaitForSteps(guest, 1);
+        await Host.WaitForStepsAsync(guest, 1);
     }
 
     [Fact]

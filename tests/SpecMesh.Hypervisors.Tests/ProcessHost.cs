@@ -15,6 +15,8 @@ public sealed class ProcessHost(DirtyTrackerChoice tracker) : HostUnderTest
 
     protected override TimeSpan Patience => Limit;
 
+    protected override TimeSpan LookInterval => TimeSpan.FromMilliseconds(1);
+
     protected override long ProgressPerStep => 1;
 
     public override IHypervisor Hypervisor() => new ProcessHypervisor(new ProcessHypervisorOptions(Folder, tracker));

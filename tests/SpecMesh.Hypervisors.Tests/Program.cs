@@ -4,7 +4,7 @@ using SpecMesh.Hypervisors.Process;
 using SpecMesh.Hypervisors.Tests;
 using SpecMesh.Hypervisors.Tests.Xen;
 
-// What tests start as a process of its own: an xl without a Xen, or an agent; and the tests themselves, where there is no SDK.
+// What tests start as a process of its own: an xl without a Xen, or an agent with an image or a guest; and the tests themselves, where there is no SDK.
 if (args[0] == "xl")
 {
     return StandInXl.Run(args[1], args[2..]);
@@ -13,6 +13,11 @@ if (args[0] == "xl")
 if (args[0] == "run")
 {
     return InProcessRunner.Run(typeof(InProcessRunner).Assembly, args[1..]);
+}
+
+if (args[0] == "hold")
+{
+    return HoldingAgent.Run(args[1]);
 }
 
 // It starts one guest, says so, and lives until it is killed.

@@ -18,17 +18,17 @@ public abstract class SnapshotCompliance(HostUnderTest host) : OnHost(host)
     public async Task a_machine_goes_on_while_it_is_saved_and_its_clone_goes_on_from_there()
     {
         IGuest guest = await Host.RunAsync();
-        Host.WaitForSteps(guest, 500);
+        await Host.WaitForStepsAsync(guest, 500);
         GuestVerification before = await Host.VerifyAsync(guest);
         Snapshot snapshot = await Snapshots.SaveAsync(guest, Name, None);
         Assert.Equal((Name, Host.VmId, GuestState.Running), (snapshot.Name, snapshot.VmId, guest.State));
-        Host.WaitForSteps(guest, 500);
+        await Host.WaitForStepsAsync(guest, 500);
 
         IGuest clone = Host.Keep(await Snapshots.CloneAsync(Name, CloneTag, None));
         Assert.Equal((CloneTag, GuestState.Paused), (clone.Tag, clone.State));
         await clone.StartAsync(HostUnderTest.CommitOf(clone.Tag), None);
-        Host.WaitForSteps(clone, 500);
-        Host.WaitForSteps(guest, 500);
+        await Host.WaitForStepsAsync(clone, 500);
+        await Host.WaitForStepsAsync(guest, 500);
         GuestVerification[] after = [await Host.VerifyAsync(clone), await Host.VerifyAsync(guest)];
         Assert.All(after, found => Assert.True(found.Intact && found.Steps > before.Steps, $"{before} {found}"));
     }
@@ -37,7 +37,7 @@ public abstract class SnapshotCompliance(HostUnderTest host) : OnHost(host)
     public async Task a_machine_is_restored_paused_under_its_own_name_and_only_where_it_is_not()
     {
         IGuest guest = await Host.RunAsync();
-        Host.WaitForSteps(guest, 500);
+        await Host.WaitForStepsAsync(guest, 500);
         await Snapshots.SaveAsync(guest, Name, None);
         await RefusedAsync("on this host already", () => Snapshots.RestoreAsync(Name, Tag, None));
         await guest.DestroyAsync(None);
@@ -45,7 +45,7 @@ public abstract class SnapshotCompliance(HostUnderTest host) : OnHost(host)
         IGuest restored = Host.Keep(await Snapshots.RestoreAsync(Name, Tag with { Epoch = 4 }, None));
         Assert.Equal((Tag with { Epoch = 4 }, GuestState.Paused), (restored.Tag, restored.State));
         await restored.StartAsync(HostUnderTest.CommitOf(restored.Tag), None);
-        Host.WaitForSteps(restored, 500);
+        await Host.WaitForStepsAsync(restored, 500);
         GuestVerification found = await Host.VerifyAsync(restored);
         Assert.True(found.Intact, $"{found}");
         Assert.Equal(Tag with { Epoch = 4 }, Assert.Single(await Host.FindAsync()).Tag);
@@ -83,8 +83,8 @@ public abstract class SnapshotCompliance(HostUnderTest host) : OnHost(host)
     {
         IGuest guest = await Host.BuildAsync(Host.Spec());
         await RefusedAsync("is Paused", () => Snapshots.SaveAsync(guest, Name, None));
-        await guest.StartAsync(HostUnderTest.CommitOf(guest.Tag), None);
-        Host.WaitForSteps(guest, 10);
+        await Host.StartAsync(guest);
+        await Host.WaitForStepsAsync(guest, 10);
         await guest.SuspendAsync(None);
         await RefusedAsync("is Suspended", () => Snapshots.SaveAsync(guest, Name, None));
         Assert.Equal(GuestState.Suspended, guest.State);
@@ -153,6 +153,7 @@ public abstract class SnapshotCompliance(HostUnderTest host) : OnHost(host)
         await guest.DestroyAsync(None);
         await Assert.ThrowsAsync<HypervisorException>(() => Snapshots.RestoreAsync(Name, Tag, None));
         Assert.Empty(await Host.FindAsync());
+        Assert.Empty(Host.Remains());
     }
 
     [TrackerFact]
@@ -165,7 +166,7 @@ public abstract class SnapshotCompliance(HostUnderTest host) : OnHost(host)
         await Assert.ThrowsAnyAsync<OperationCanceledException>(() => Snapshots.SaveAsync(guest, Name, cancel.Token));
         Assert.Empty(await Snapshots.ListSnapshotsAsync(None));
         Assert.Empty(Files());
-        Host.WaitForSteps(guest, 500);
+        await Host.WaitForStepsAsync(guest, 500);
         await Snapshots.SaveAsync(guest, Name, None);
     }
 

@@ -30,7 +30,7 @@ public abstract class VerifiableCompliance(HostUnderTest host) : HypervisorCompl
     public async Task an_image_is_right_to_the_last_byte_before_it_starts()
     {
         IGuest source = await Host.RunAsync();
-        Host.WaitForSteps(source, 500);
+        await Host.WaitForStepsAsync(source, 500);
         await source.SuspendAsync(None);
         IShell target = await Host.BuildShellAsync();
         byte[] setup = await source.ReadSetupAsync(None);
@@ -40,7 +40,7 @@ public abstract class VerifiableCompliance(HostUnderTest host) : HypervisorCompl
         GuestVerification arrived = await target.VerifyAsync(None);
         Assert.Equal(await source.VerifyAsync(None), arrived);
         await target.StartAsync(HostUnderTest.CommitOf(target.Tag), None);
-        Host.WaitForSteps(target, 500);
+        await Host.WaitForStepsAsync(target, 500);
         GuestVerification after = await target.VerifyAsync(None);
         Assert.True(arrived.Intact && after.Intact, $"{arrived} {after}");
         Assert.Equal(arrived.Steps, source.Progress);
@@ -69,7 +69,7 @@ public abstract class VerifiableCompliance(HostUnderTest host) : HypervisorCompl
     public async Task one_wrong_byte_is_found_wherever_it_is()
     {
         IGuest guest = await Host.RunAsync();
-        Host.WaitForSteps(guest, 300);
+        await Host.WaitForStepsAsync(guest, 300);
         await guest.SuspendAsync(None);
 
         // A page that was written at power-on, one that was never written, the last one, and page 0 behind the guest's state.
@@ -92,11 +92,11 @@ public abstract class VerifiableCompliance(HostUnderTest host) : HypervisorCompl
     public async Task an_older_version_of_a_page_is_found()
     {
         IGuest guest = await Host.RunAsync();
-        Host.WaitForSteps(guest, 100);
+        await Host.WaitForStepsAsync(guest, 100);
         await guest.SuspendAsync(None);
         byte[] before = HostUnderTest.Copy(guest);
         await guest.ResumeAsync(None);
-        Host.WaitForSteps(guest, 500);
+        await Host.WaitForStepsAsync(guest, 500);
         await guest.SuspendAsync(None);
         byte[] after = HostUnderTest.Copy(guest);
 

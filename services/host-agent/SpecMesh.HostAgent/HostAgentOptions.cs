@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Net;
 using SpecMesh.Hypervisors.Process;
+using SpecMesh.Speculation.PreCopy;
 using SpecMesh.Speculation.SpecOps;
 
 namespace SpecMesh.HostAgent;
@@ -97,6 +98,8 @@ public sealed record HostAgentOptions
         Check(errors, !isXen || Directory.Exists(machines), "SpecMesh:XenConfigurations must be a directory that exists: it holds an xl configuration for each machine.");
         Check(errors, isXen || machines is null, "SpecMesh:XenConfigurations is for SpecMesh:Hypervisor=xen only.");
         Check(errors, !isXen || section["DirtyTracker"] is null, "SpecMesh:DirtyTracker is not for Xen: the hypervisor itself tracks what its domains write.");
+        StopRule stop = StopRule.Default with { PauseBudget = Duration(section, "PauseBudget", StopRule.Default.PauseBudget, errors) };
+        SourceLimits limits = new(stop, Duration(section, "VoteLimit", SourceLimits.Default.VoteLimit, errors), Duration(section, "PauseLimit", SourceLimits.Default.PauseLimit, errors));
         if (errors.Count > 0)
         {
             throw new InvalidOperationException("The host agent cannot start:\n" + string.Join('\n', errors));
@@ -116,7 +119,20 @@ public sealed record HostAgentOptions
             DirtyTracker = tracker,
             Hypervisor = hypervisor,
             XenConfigurations = machines,
+            Limits = limits,
         };
+    }
+
+    /// <summary>A duration as <c>00:00:05</c>, from a millisecond to an hour.</summary>
+    private static TimeSpan Duration(IConfigurationSection section, string name, TimeSpan otherwise, List<string> errors)
+    {
+        TimeSpan duration = otherwise;
+        Check(
+            errors,
+            section[name] is not { } text
+                || (TimeSpan.TryParseExact(text, "c", CultureInfo.InvariantCulture, out duration) && duration >= TimeSpan.FromMilliseconds(1) && duration <= TimeSpan.FromHours(1)),
+            $"SpecMesh:{name} must be a duration from 00:00:00.001 to 01:00:00.");
+        return duration;
     }
 
     private static void Check(List<string> errors, bool holds, string error)

@@ -21,11 +21,10 @@ internal sealed class SnapshotDirectory(string folder)
     /// <returns>Why not; null when it could.</returns>
     public string? Test()
     {
-        string probe = Path.Combine(folder, "test" + UnfinishedExtension);
+        string probe = Path.Combine(folder, Guid.NewGuid().ToString("N") + UnfinishedExtension);
         try
         {
             RequireFolder();
-            File.Delete(probe);
             using (FileStream file = Create(probe))
             {
                 file.Write("snapshot"u8);
@@ -51,7 +50,15 @@ internal sealed class SnapshotDirectory(string folder)
         RequireName(name, "snapshot's name");
         string path = PathOf(name);
         string part = path + UnfinishedExtension;
-        Begin(name, path, part, bytes);
+        RequireFolder();
+        RequireRoom(bytes);
+        Begin(part, () =>
+        {
+            if (File.Exists(path) || unfinished.Contains(part))
+            {
+                throw new HypervisorException($"There is a snapshot {name} already; it is not replaced.");
+            }
+        });
         try
         {
             await write(part);
@@ -65,10 +72,7 @@ internal sealed class SnapshotDirectory(string folder)
         }
         finally
         {
-            lock (gate)
-            {
-                unfinished.Remove(name);
-            }
+            Forget(part);
         }
     }
 
@@ -91,12 +95,9 @@ internal sealed class SnapshotDirectory(string folder)
 
         lock (gate)
         {
-            foreach (string part in Directory.GetFiles(folder, "*" + Extension + UnfinishedExtension))
+            foreach (string part in Directory.GetFiles(folder, "*" + UnfinishedExtension).Where(part => !unfinished.Contains(part)))
             {
-                if (!unfinished.Contains(NameOf(part[..^UnfinishedExtension.Length])))
-                {
-                    File.Delete(part);
-                }
+                File.Delete(part);
             }
         }
 
@@ -114,24 +115,20 @@ internal sealed class SnapshotDirectory(string folder)
     }
 
     /// <summary>Puts a text into a file of this folder while something is done with it.</summary>
-    public async Task WithFileAsync(string name, string text, Func<string, Task> use)
+    public async Task WithTextAsync(string text, Func<string, Task> use)
     {
-        RequireName(name, "machine's id");
         RequireFolder();
-        string path = Path.Combine(folder, name + UnfinishedExtension);
-        File.Delete(path);
+        string part = Path.Combine(folder, Guid.NewGuid().ToString("N") + UnfinishedExtension);
+        Begin(part, () => { });
         try
         {
-            using (StreamWriter file = new(Create(path)))
-            {
-                await file.WriteAsync(text);
-            }
-
-            await use(path);
+            await File.WriteAllTextAsync(part, text);
+            await use(part);
         }
         finally
         {
-            File.Delete(path);
+            File.Delete(part);
+            Forget(part);
         }
     }
 
@@ -149,26 +146,32 @@ internal sealed class SnapshotDirectory(string folder)
 
     private static string NameOf(string path) => Path.GetFileName(path)[..^Extension.Length];
 
-    private void Begin(string name, string path, string part, long bytes)
+    private void RequireRoom(long bytes)
     {
-        RequireFolder();
         long available = new DriveInfo(folder).AvailableFreeSpace;
         if (bytes > available)
         {
             throw new HypervisorException($"{folder} has {available} bytes left; a snapshot of {bytes} does not fit.");
         }
+    }
 
+    /// <summary>Makes an empty file that is this process's own. One of this name was begun by an agent that died; whatever still writes to it writes to a file without a name from now on.</summary>
+    private void Begin(string part, Action require)
+    {
         lock (gate)
         {
-            if (File.Exists(path) || unfinished.Contains(name))
-            {
-                throw new HypervisorException($"There is a snapshot {name} already; it is not replaced.");
-            }
-
-            // What is here by this name was begun by an agent that died. Whatever still writes to it writes to a file without a name from now on.
+            require();
             File.Delete(part);
             Create(part).Dispose();
-            unfinished.Add(name);
+            unfinished.Add(part);
+        }
+    }
+
+    private void Forget(string part)
+    {
+        lock (gate)
+        {
+            unfinished.Remove(part);
         }
     }
 

@@ -19,6 +19,9 @@ internal enum ReceiverMood
     /// <summary>It is ready, and then hears nothing any more.</summary>
     DeafWhenReady,
 
+    /// <summary>It is ready, and is killed; its domain stays.</summary>
+    DiesWhenReady,
+
     /// <summary>It cannot start its domain.</summary>
     CannotStart,
 
@@ -53,9 +56,25 @@ internal static class StandInXl
             case "rename":
                 return Rename(folder, arguments[1], arguments[2]) ? 0 : 1;
             case "migrate-receive":
-                return new StandInReceiver(folder, Enum.Parse<ReceiverMood>(File.ReadAllText(Path.Combine(folder, "mood")))).Run();
+                return Receive(folder);
             default:
                 return new StandInMachines(folder).Run(arguments);
+        }
+    }
+
+    /// <summary>As long as a receiver lives there is a file of it, however it ends by itself.</summary>
+    private static int Receive(string folder)
+    {
+        string alive = Path.Combine(folder, "receiver");
+        File.WriteAllText(alive, "");
+        try
+        {
+            using StandInReceiver receiver = new(folder, Enum.Parse<ReceiverMood>(File.ReadAllText(Path.Combine(folder, "mood"))));
+            return receiver.Run();
+        }
+        finally
+        {
+            File.Delete(alive);
         }
     }
 
@@ -69,7 +88,7 @@ internal static class StandInXl
 
     private static bool Rename(string folder, string from, string to)
     {
-        foreach ((int id, JsonObject domain) in Domains(folder).Where(found => found.Domain[Name]?.GetValue<string>() == from))
+        foreach ((int id, JsonObject domain) in Domains(folder).Where(found => found.Domain[Name]?.GetValue<string>() == from).ToList())
         {
             Save(folder, id, domain[Uuid]!.GetValue<string>(), to, domain[State]!.GetValue<string>());
             return true;
@@ -78,11 +97,14 @@ internal static class StandInXl
         return false;
     }
 
-    private sealed class StandInReceiver(string folder, ReceiverMood mood)
+    private sealed class StandInReceiver(string folder, ReceiverMood mood) : IDisposable
     {
         private const int DomainId = 7;
         private readonly Stream input = Console.OpenStandardInput();
-        private readonly Stream output = Console.OpenStandardOutput();
+        
+        // Not the console's stream, which takes no notice when nobody reads.
+        private readonly Stream output = new FileStream(new Microsoft.Win32.SafeHandles.SafeFileHandle(1, ownsHandle: false), FileAccess.Write, bufferSize: 0);
+        private readonly FileStream recorded = File.Create(Path.Combine(folder, "stream"));
         private string uuid = "";
         private string name = "";
 
@@ -111,10 +133,22 @@ internal static class StandInXl
                 return 1;
             }
 
+            recorded.Dispose();
             Save(folder, DomainId, uuid, name + "--incoming", "paused");
             Say(ScriptedReceiver.Ready);
+            if (mood == ReceiverMood.DiesWhenReady)
+            {
+                return 1;
+            }
+
             Hold(ReceiverMood.DeafWhenReady);
             return Decide();
+        }
+
+        public void Dispose()
+        {
+            recorded.Dispose();
+            output.Dispose();
         }
 
         private int Decide()
@@ -129,7 +163,16 @@ internal static class StandInXl
                 return 0;
             }
 
-            Say(ScriptedReceiver.Report + '\u00ff');
+            try
+            {
+                Say(ScriptedReceiver.Report + '\u00ff');
+            }
+            catch (IOException)
+            {
+                // As the stock receiver: without anybody who reads its report it ends and leaves its domain.
+                return 1;
+            }
+
             File.Delete(PathOf(folder, DomainId));
             Say(ScriptedReceiver.Permission);
             return 0;
@@ -181,6 +224,7 @@ internal static class StandInXl
         {
             byte[] bytes = new byte[count];
             input.ReadExactly(bytes);
+            recorded.Write(bytes);
             return bytes;
         }
 

@@ -20,6 +20,8 @@ public sealed class XenAbsentTests
             await Assert.ThrowsAsync<HypervisorException>(() => hypervisor.BuildPausedAsync(spec, CancellationToken.None)),
             await Assert.ThrowsAsync<HypervisorException>(() => hypervisor.BuildShellAsync(spec, CancellationToken.None)),
             await Assert.ThrowsAsync<HypervisorException>(() => hypervisor.FindGuestsAsync(CancellationToken.None)),
+            await Assert.ThrowsAsync<HypervisorException>(() => hypervisor.RestoreAsync("s", spec.Tag, CancellationToken.None)),
+            await Assert.ThrowsAsync<HypervisorException>(() => hypervisor.CloneAsync("s", spec.Tag, CancellationToken.None)),
         ];
         Assert.All(refusals, refusal => Assert.Contains("control domain of a Xen host", refusal.Message, StringComparison.Ordinal));
     }

@@ -16,7 +16,8 @@ internal sealed class XenBedHost : HostUnderTest
     private readonly List<XenHypervisor> drivers = [];
     private readonly XlCommand xl = new("xl", TimeProvider.System);
 
-    public XenBedHost()
+    /// <param name="processors">Processors of the machines. Fewer boot sooner.</param>
+    public XenBedHost(int processors = 1)
     {
         foreach (string machine in new[] { VmId, VmId + "-b" })
         {
@@ -24,7 +25,7 @@ internal sealed class XenBedHost : HostUnderTest
                 type = "pvh"
                 kernel = "{GuestFiles}/vmlinuz"
                 ramdisk = "{GuestFiles}/initrd"
-                vcpus = 2
+                vcpus = {processors}
                 tsc_mode = "native"
                 extra = "console=hvc0 quiet tsc=reliable pages=512 rate=200"
 
@@ -38,6 +39,8 @@ internal sealed class XenBedHost : HostUnderTest
     public XlCommand Xl => xl;
 
     protected override TimeSpan Patience => TimeSpan.FromSeconds(180);
+
+    protected override TimeSpan LookInterval => TimeSpan.FromMilliseconds(250);
 
     /// <summary>Progress is processor time: so a step is half a millisecond of it.</summary>
     protected override long ProgressPerStep => 500_000;
@@ -75,14 +78,14 @@ internal sealed class XenBedHost : HostUnderTest
         [.. xl.ListAsync(CancellationToken.None).GetAwaiter().GetResult().Where(IsOurs).Select(domain => $"domain {domain.DomainId} {domain.Name}")];
 
     /// <summary>What the guest says: of one that runs, what it finds from now on. One that stands still has said it before.</summary>
-    public override Task<GuestVerification> VerifyAsync(IGuest guest)
+    public override async Task<GuestVerification> VerifyAsync(IGuest guest)
     {
         int domainId = DomainOf(guest.Tag).Id;
         long from = Said(domainId)?.Tick ?? 0;
         long wanted = guest.State == GuestState.Running ? from + 2 : from;
-        Assert.True(SpinUntil(() => Said(domainId)?.Tick >= wanted), $"Domain {domainId} says no more than {Said(domainId)}.");
+        Assert.True(await BecomesAsync(() => Said(domainId)?.Tick >= wanted), $"Domain {domainId} says no more than {Said(domainId)}.");
         (long tick, long bad) = Said(domainId)!.Value;
-        return Task.FromResult(new GuestVerification(bad == 0, tick, bad, bad == 0 ? -1 : 0));
+        return new GuestVerification(bad == 0, tick, bad, bad == 0 ? -1 : 0);
     }
 
     /// <summary>The domain that runs, or waits, under a machine's name.</summary>
@@ -92,11 +95,10 @@ internal sealed class XenBedHost : HostUnderTest
         return (domain.DomainId, domain.Uuid);
     }
 
-    protected override Task BegunAsync(IGuest guest)
+    protected override async Task BegunAsync(IGuest guest)
     {
         int domainId = DomainOf(guest.Tag).Id;
-        Assert.True(SpinUntil(() => Said(domainId)?.Tick > 2), $"Domain {domainId} has not begun; it says {Said(domainId)}.");
-        return Task.CompletedTask;
+        Assert.True(await BecomesAsync(() => Said(domainId)?.Tick > 2), $"Domain {domainId} has not begun; it says {Said(domainId)}.");
     }
 
     protected override async Task EndRemainsAsync()
@@ -126,8 +128,6 @@ internal sealed class XenBedHost : HostUnderTest
             ? (long.Parse(tick, CultureInfo.InvariantCulture), long.Parse(bad, CultureInfo.InvariantCulture))
             : null;
     }
-
-    private bool SpinUntil(Func<bool> condition) => SpinWait.SpinUntil(condition, Patience);
 
     private static string? FindReason()
     {

@@ -15,7 +15,7 @@ public sealed class XenSnapshotCompliance() : SnapshotCompliance(new XenBedHost(
 
 /// <summary>What only domains of a real Xen host have.</summary>
 [NeedsXen]
-public sealed class XenDomains() : OnHost(new XenBedHost())
+public sealed class XenDomains() : OnHost(new XenBedHost(processors: 2))
 {
     private static readonly CancellationToken None = CancellationToken.None;
 
@@ -61,7 +61,7 @@ public sealed class XenDomains() : OnHost(new XenBedHost())
     {
         XenHypervisor hypervisor = (XenHypervisor)Host.Hypervisor();
         IGuest guest = Host.Keep(await hypervisor.BuildPausedAsync(Host.Spec(), None));
-        await guest.StartAsync(HostUnderTest.CommitOf(guest.Tag), None);
+        await Host.StartAsync(guest);
         using IDirtyLog log = guest.OpenDirtyLog();
         log.Start();
 
@@ -97,13 +97,13 @@ public sealed class XenDomains() : OnHost(new XenBedHost())
         IGuest guest = await Host.RunAsync();
         using CancellationTokenSource cancel = new();
         Task save = snapshots.SaveAsync(guest, "s", cancel.Token);
-        Assert.True(SpinWait.SpinUntil(() => Directory.Exists(Host.SnapshotFolder) && Directory.GetFiles(Host.SnapshotFolder).Any(file => new FileInfo(file).Length > 1 << 20), TimeSpan.FromSeconds(120)));
+        Assert.True(await Host.BecomesAsync(() => Directory.Exists(Host.SnapshotFolder) && Directory.GetFiles(Host.SnapshotFolder).Any(file => new FileInfo(file).Length > 1 << 20)));
         Assert.Equal(SpecMesh.Contracts.GuestState.Running, guest.State);
         await cancel.CancelAsync();
 
         await Assert.ThrowsAnyAsync<OperationCanceledException>(() => save);
         Assert.Empty(Directory.GetFiles(Host.SnapshotFolder));
-        Host.WaitForSteps(guest, 100);
+        await Host.WaitForStepsAsync(guest, 100);
         Assert.True((await Host.VerifyAsync(guest)).Intact);
         await snapshots.SaveAsync(guest, "s", None);
     }

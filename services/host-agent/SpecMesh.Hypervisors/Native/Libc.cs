@@ -185,22 +185,11 @@ internal static unsafe partial class Libc
     /// <summary>Leaves the terminal and the process group of the agent, so that neither its end nor a Ctrl-C reaches this process.</summary>
     public static void LeaveSession() => Check(SetSid(), "setsid");
 
-    /// <summary>Another descriptor of the same file, with a number above that of another file; not inherited by processes that are started.</summary>
-    public static SafeFileHandle DuplicateAbove(SafeHandle file, SafeHandle below)
+    /// <summary>Another descriptor of the same file, with a number above those of two others; not inherited by processes that are started.</summary>
+    public static SafeFileHandle DuplicateAbove(SafeHandle file, SafeHandle one, SafeHandle other)
     {
-        bool held = false;
-        try
-        {
-            below.DangerousAddRef(ref held);
-            return Owned(FileControl(file, DuplicateFromCloseOnExec, below.DangerousGetHandle() + 1), "fcntl F_DUPFD_CLOEXEC");
-        }
-        finally
-        {
-            if (held)
-            {
-                below.DangerousRelease();
-            }
-        }
+        int lowest = (int)Math.Max(one.DangerousGetHandle(), other.DangerousGetHandle()) + 1;
+        return Owned(FileControl(file, DuplicateFromCloseOnExec, lowest), "fcntl F_DUPFD_CLOEXEC");
     }
 
     /// <summary>Points the standard streams to <c>/dev/null</c>.</summary>

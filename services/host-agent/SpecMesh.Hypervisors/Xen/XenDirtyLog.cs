@@ -60,6 +60,11 @@ internal sealed class XenDirtyLog(XenHost host, int domainId, MemoryLayout layou
 
     public void Harvest(PageBitmap into)
     {
+        if (into.PageCount != layout.PageCount)
+        {
+            throw new ArgumentException($"A bitmap of {into.PageCount} pages does not fit a guest of {layout.PageCount}.", nameof(into));
+        }
+
         try
         {
             bool final = host.Control.Find(domainId) is { Suspended: true };
@@ -84,9 +89,15 @@ internal sealed class XenDirtyLog(XenHost host, int domainId, MemoryLayout layou
 
     public void Stop()
     {
-        TurnOff();
-        claim?.Dispose();
-        claim = null;
+        try
+        {
+            TurnOff();
+        }
+        finally
+        {
+            claim?.Dispose();
+            claim = null;
+        }
     }
 
     private void TurnOff()

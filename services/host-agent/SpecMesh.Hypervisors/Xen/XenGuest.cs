@@ -11,10 +11,9 @@ namespace SpecMesh.Hypervisors.Xen;
 /// A PVH domain on this host. Its tag stands in xenstore, below the domain's own path, so that it lives exactly as long as the domain. A domain that has shut down or crashed counts
 /// as gone: nothing builds it again but an operation.
 /// </summary>
-internal sealed class XenGuest : IGuest
+internal sealed partial class XenGuest : IGuest
 {
     private static readonly TimeSpan WatchInterval = TimeSpan.FromMilliseconds(250);
-    private static readonly TimeSpan LateSuspend = TimeSpan.FromSeconds(2);
     private static readonly TimeSpan SuspendPoll = TimeSpan.FromMilliseconds(2);
 
     private readonly XenHost host;
@@ -27,7 +26,6 @@ internal sealed class XenGuest : IGuest
     private GuestTag tag;
     private XenGuestMemory? laterMemory;
     private volatile bool closed;
-    private volatile bool saving;
 
     private XenGuest(XenHost host, TimeProvider time, int domainId, GuestTag tag, long memoryBytes)
     {
@@ -177,78 +175,6 @@ internal sealed class XenGuest : IGuest
         ResumeNow();
         return Task.CompletedTask;
     });
-
-    /// <summary>Has the running domain written to a file, while nobody else suspends, resumes or migrates it.</summary>
-    internal async Task<Snapshot> SaveAsync(Func<int, Task<Snapshot>> write)
-    {
-        Snapshot? saved = null;
-        await CommandAsync(GuestState.Running, async () =>
-        {
-            using IDisposable claim = Claim(host, domainId, "a snapshot");
-            RequireUnreadLog();
-            saving = true;
-            try
-            {
-                saved = await write(domainId);
-            }
-            catch
-            {
-                await LetGoOnAsync();
-                throw;
-            }
-            finally
-            {
-                saving = false;
-            }
-        });
-        return saved!;
-    }
-
-    /// <summary>The xl that would have let the domain go on has failed, or was ended. The domain may be about to suspend itself.</summary>
-    private async Task LetGoOnAsync()
-    {
-        host.Store.Write($"/local/domain/{domainId}/control/shutdown", "");
-        long began = time.GetTimestamp();
-        while (time.GetElapsedTime(began) < LateSuspend)
-        {
-            if (host.Control.Find(domainId) is { Suspended: true, Ended: false, Dying: false })
-            {
-                ResumeNow();
-                return;
-            }
-
-            await Task.Delay(SuspendPoll, time, CancellationToken.None);
-        }
-    }
-
-    private void RequireUnreadLog()
-    {
-        try
-        {
-            XenDirtyLog.RequireUnread(host, domainId, Known.Layout);
-        }
-        catch (DirtyLogException read)
-        {
-            throw new HypervisorException(read.Message, read);
-        }
-    }
-
-    /// <summary>Does something to the running domain while nobody suspends it.</summary>
-    internal Task ChangeAsync(Func<int, Task> change) => CommandAsync(GuestState.Running, () => change(domainId));
-
-    /// <summary>Claims the domain's dirty log.</summary>
-    /// <exception cref="HypervisorException">Something else of this agent needs it.</exception>
-    internal static IDisposable Claim(XenHost host, int domainId, string what)
-    {
-        try
-        {
-            return host.DirtyLogs.Take(domainId, what);
-        }
-        catch (DirtyLogException taken)
-        {
-            throw new HypervisorException(taken.Message, taken);
-        }
-    }
 
     public async Task DestroyAsync(CancellationToken cancellationToken)
     {

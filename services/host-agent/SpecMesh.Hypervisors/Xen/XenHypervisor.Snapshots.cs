@@ -9,18 +9,21 @@ public sealed partial class XenHypervisor : ISnapshots, IReconfigure
 
     public Task<Snapshot> SaveAsync(IGuest guest, string snapshot, CancellationToken cancellationToken)
     {
+        SnapshotDirectory.RequireName(snapshot, "snapshot's name");
         XenGuest saved = Own(guest);
         return saved.SaveAsync(domainId => Snapshots().SaveAsync(domainId, saved.Tag.VmId, snapshot, cancellationToken));
     }
 
     public async Task<IGuest> RestoreAsync(string snapshot, GuestTag tag, CancellationToken cancellationToken)
     {
+        SnapshotDirectory.RequireName(snapshot, "snapshot's name");
         RequireAbsent(tag.VmId);
         return await AttachAsync(tag, await Snapshots().RestoreAsync(snapshot, tag.VmId, cancellationToken));
     }
 
     public async Task<IGuest> CloneAsync(string snapshot, GuestTag tag, CancellationToken cancellationToken)
     {
+        SnapshotDirectory.RequireName(snapshot, "snapshot's name");
         RequireAbsent(tag.VmId);
         return await AttachAsync(tag, await Snapshots().CloneAsync(snapshot, tag.VmId, cancellationToken));
     }

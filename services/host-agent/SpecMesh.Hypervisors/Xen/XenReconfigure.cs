@@ -38,7 +38,7 @@ internal sealed class XenReconfigure(XlCommand xl, TimeProvider time)
         {
             int now = online();
             await SetOnlineAsync(domainId, before, CancellationToken.None);
-            throw new HypervisorException($"Domain {domainId} runs on {now} processors and not on {count}: no driver in it follows. The wish is taken back.");
+            throw new HypervisorException($"Domain {domainId} runs on {now} processors and not on {count}: nothing in it follows, such as udev, which turns new processors on. The wish is taken back.");
         }
     }
 

@@ -31,6 +31,7 @@ internal sealed class XenShell(XenShellOptions options) : IShell
     private XenReceiver? receiver;
     private IGuest? domain;
     private bool gone;
+    private bool detached;
 
     public GuestTag Tag => Domain?.Tag ?? Volatile.Read(ref tag);
 
@@ -181,6 +182,7 @@ internal sealed class XenShell(XenShellOptions options) : IShell
         IGuest? whole;
         lock (gate)
         {
+            ObjectDisposedException.ThrowIf(detached, this);
             (held, whole) = (receiver, domain);
         }
 
@@ -222,6 +224,16 @@ internal sealed class XenShell(XenShellOptions options) : IShell
     /// <summary>A complete domain stays as it is. What was not complete is of no use to anybody, and goes.</summary>
     public async ValueTask DisposeAsync()
     {
+        lock (gate)
+        {
+            if (gone || detached)
+            {
+                return;
+            }
+
+            detached = true;
+        }
+
         if (Domain is { } whole)
         {
             await (receiver?.DetachAsync() ?? Task.CompletedTask);

@@ -70,7 +70,7 @@ internal sealed class XenSnapshots(XlCommand xl, SnapshotDirectory files, string
         Guid uuid = Guid.NewGuid();
         string configuration = Configure(await File.ReadAllTextAsync(own, cancellationToken), vmId, uuid, saved);
         RestoredDomain? built = null;
-        await files.WithFileAsync(vmId, configuration, async file =>
+        await files.WithTextAsync(configuration, async file =>
             built = await BuildAsync(saved, vmId, uuid, limit => xl.RunAsync(["restore", "-p", "-e", file, path], limit, cancellationToken), cancellationToken));
         return built!;
     }

@@ -29,6 +29,7 @@ public sealed class XenReceiver : IAsyncDisposable
 
     private readonly XenReceiverOptions options;
     private readonly System.Diagnostics.Process process;
+    private readonly HeldPipe input;
     private readonly MigrateHandshake handshake;
     private readonly XenStreamWriter writer;
     private readonly Task<string> errors;
@@ -42,10 +43,9 @@ public sealed class XenReceiver : IAsyncDisposable
         this.process = process;
         uuid = LibxlConfiguration.Parse(options.Setup.LibxlConfiguration.Span).Uuid;
         errors = XlCommand.ReadTailAsync(process.StandardError);
-        PipeStream output = (PipeStream)process.StandardOutput.BaseStream;
-        Input = new ReceiverInput((PipeStream)process.StandardInput.BaseStream, output);
-        handshake = new MigrateHandshake(options.Tag, Input, output, options.Time, options.Limits);
-        writer = new XenStreamWriter(Input, options.Layout.PfnCount, options.ZeroPages);
+        (input, HeldPipe output) = HeldPipe.Hold((PipeStream)process.StandardInput.BaseStream, (PipeStream)process.StandardOutput.BaseStream);
+        handshake = new MigrateHandshake(options.Tag, input, output, options.Time, options.Limits);
+        writer = new XenStreamWriter(input, options.Layout.PfnCount, options.ZeroPages);
         Memory = new ExplainedMemory(this, new XenImageSink(writer, options.Layout));
     }
 
@@ -61,8 +61,6 @@ public sealed class XenReceiver : IAsyncDisposable
     /// <summary>True while the receiver waits for the permission.</summary>
     public bool IsReady => handshake.Phase == DialogPhase.Ready;
 
-    internal ReceiverInput Input { get; }
-
     /// <summary>Starts a receiver and hands it everything before the pages.</summary>
     /// <param name="options">What it is started with.</param>
     /// <param name="cancellationToken">Until the image is complete: ends its input, and with it whatever waits for the receiver. It is dismissed then.</param>
@@ -73,7 +71,7 @@ public sealed class XenReceiver : IAsyncDisposable
         try
         {
             await receiver.handshake.AwaitBannerAsync(cancellationToken);
-            receiver.interruption = cancellationToken.Register(receiver.Input.Dispose);
+            receiver.interruption = cancellationToken.Register(receiver.input.Dispose);
             byte[] configuration = LibxlConfiguration.Parse(options.Setup.LibxlConfiguration.Span).WithName(ReplicaName.Of(options.Tag)).ToBytes();
             await Task.Run(() => receiver.writer.WriteHead(options.Setup with { LibxlConfiguration = configuration }), cancellationToken);
             return receiver;
