@@ -104,6 +104,59 @@ public abstract class HypervisorCompliance(HostUnderTest host) : OnHost(host)
     }
 
     [TrackerFact]
+    public async Task nothing_starts_by_a_decision_that_does_not_name_it()
+    {
+        IShell shell = await Host.BuildShellAsync();
+        IGuest other = await Host.BuildAsync(Host.Spec());
+        byte[] image = HostUnderTest.Copy(other);
+        shell.Open(HostUnderTest.PageCount, await other.ReadSetupAsync(None), None).Write(0, image);
+        shell.Complete([], None);
+        GuestTag mine = shell.Tag;
+        foreach (GuestTag winner in new[] { mine with { Replica = 2 }, mine with { OperationId = Guid.NewGuid() }, mine with { OperationId = null }, mine with { VmId = "neighbour" }, mine with { Epoch = 0 } })
+        {
+            await Assert.ThrowsAsync<HypervisorException>(() => shell.StartAsync(HostUnderTest.CommitOf(winner), None));
+        }
+
+        Assert.Equal(GuestState.Paused, shell.State);
+        await shell.StartAsync(HostUnderTest.CommitOf(mine with { Epoch = 2 }), None);
+        HostUnderTest.WaitForProgress(shell, 10);
+        await Assert.ThrowsAsync<HypervisorException>(() => other.StartAsync(HostUnderTest.CommitOf(other.Tag with { VmId = "neighbour" }), None));
+    }
+
+    [TrackerFact]
+    public async Task the_state_is_read_of_a_guest_that_stands_still_and_of_no_other()
+    {
+        IGuest guest = await Host.RunAsync();
+        Assert.Throws<HypervisorException>(guest.ReadState);
+        await guest.SuspendAsync(None);
+        byte[] first = guest.ReadState();
+        Assert.Equal(first, guest.ReadState());
+        await guest.DestroyAsync(None);
+        Assert.Throws<HypervisorException>(guest.ReadState);
+    }
+
+    [TrackerFact]
+    public async Task a_shell_takes_an_image_of_its_size_only_and_can_take_pages_again_until_it_runs()
+    {
+        IGuest source = await Host.BuildAsync(Host.Spec());
+        byte[] setup = await source.ReadSetupAsync(None);
+        IShell shell = await Host.BuildShellAsync();
+        Assert.Equal(HostUnderTest.PageCount * IGuestMemory.PageBytes, shell.MemoryBytes);
+        Assert.Throws<HypervisorException>(() => shell.Open(HostUnderTest.PageCount + 1, setup, None));
+        Assert.Throws<HypervisorException>(() => shell.Open(HostUnderTest.PageCount, [.. setup, 1, 2, 3], None));
+        IGuestMemory memory = shell.Open(HostUnderTest.PageCount, setup, None);
+        shell.Complete([], None);
+        shell.Reopen();
+        memory.Write(0, HostUnderTest.Copy(source));
+        shell.Complete([], None);
+
+        await shell.StartAsync(HostUnderTest.CommitOf(shell.Tag), None);
+        HostUnderTest.WaitForProgress(shell, 10);
+        Assert.Throws<HypervisorException>(shell.Reopen);
+        Assert.True((await shell.VerifyAsync(None)).Intact);
+    }
+
+    [TrackerFact]
     public async Task pages_made_zero_read_as_zero()
     {
         IGuest guest = await Host.BuildAsync(Host.Spec());
