@@ -1,4 +1,4 @@
-# Sourced by infra/up, infra/demo, infra/specmesh and tests/run. Sets $root, $dotnet and a sane environment for dotnet; defines build_quietly, install_servers and install_missing.
+# Sourced by infra/up, infra/demo, infra/specmesh, tests/run and tests/xenbed. Sets $root, $dotnet and a sane environment for dotnet; defines build_quietly, install_servers and install_missing.
 # shellcheck shell=bash
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -65,6 +65,15 @@ missing_servers() {
 missing_checker() {
     command -v spin >/dev/null || printf 'spin '
     command -v cc >/dev/null || printf 'gcc libc6-dev '
+}
+
+# missing_emulator: prints the Debian packages that tests/xenbed needs and that are not installed.
+missing_emulator() {
+    command -v qemu-system-x86_64 >/dev/null || printf 'qemu-system-x86 '
+    command -v cpio >/dev/null || printf 'cpio '
+    command -v mke2fs >/dev/null || printf 'e2fsprogs '
+    command -v gcc >/dev/null || printf 'gcc libc6-dev '
+    command -v python3 >/dev/null || printf 'python3 '
 }
 
 # install_missing FUNCTION: installs the packages that FUNCTION prints. Succeeds only when it prints none any more.

@@ -100,6 +100,32 @@ public abstract class HypervisorCompliance(HostUnderTest host) : OnHost(host)
     }
 
     [TrackerFact]
+    public async Task a_guest_does_not_start_by_a_decision_that_does_not_name_it()
+    {
+        GuestTag mine = new(Host.VmId, Guid.NewGuid(), 1, 1);
+        IGuest guest = await Host.BuildAsync(Host.Spec() with { Tag = mine });
+        foreach (GuestTag winner in new[] { mine with { Replica = 2 }, mine with { OperationId = Guid.NewGuid() }, mine with { VmId = "neighbour" }, mine with { Epoch = 0 } })
+        {
+            await Assert.ThrowsAsync<HypervisorException>(() => guest.StartAsync(HostUnderTest.CommitOf(winner), None));
+        }
+
+        Assert.Equal((GuestState.Paused, 0L), (guest.State, guest.Progress));
+        await guest.StartAsync(HostUnderTest.CommitOf(mine with { Epoch = 2 }), None);
+        await Host.WaitForStepsAsync(guest, 10);
+    }
+
+    [TrackerFact]
+    public async Task the_state_is_read_of_a_guest_that_stands_still_and_of_no_other()
+    {
+        IGuest guest = await Host.RunAsync();
+        Assert.Throws<HypervisorException>(guest.ReadState);
+        await guest.SuspendAsync(None);
+        Assert.Equal(guest.ReadState().Length, guest.ReadState().Length);
+        await guest.DestroyAsync(None);
+        Assert.Throws<HypervisorException>(guest.ReadState);
+    }
+
+    [TrackerFact]
     public async Task destroying_leaves_nothing_and_may_be_repeated()
     {
         await DestroyedAsync(await Host.RunAsync());

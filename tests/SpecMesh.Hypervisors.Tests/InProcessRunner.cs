@@ -18,21 +18,23 @@ internal sealed class InProcessRunner : LongLivedMarshalByRefObject, IMessageSin
     private int skipped;
 
     /// <param name="assembly">The assembly with the tests.</param>
-    /// <param name="classes">Names of classes, without their namespace; of all that begin so.</param>
+    /// <param name="names">Which tests: those whose <c>Class.method</c>, without a namespace, begins with one of these.</param>
     /// <returns>0 when at least one test ran and none failed.</returns>
-    public static int Run(Assembly assembly, IReadOnlyList<string> classes)
+    public static int Run(Assembly assembly, IReadOnlyList<string> names)
     {
         InProcessRunner runner = new();
         using XunitTestFramework framework = new(runner);
         ITestFrameworkDiscoverer discoverer = framework.GetDiscoverer(Reflector.Wrap(assembly));
         discoverer.Find(includeSourceInformation: false, runner, runner);
         runner.discovered.Task.Wait();
-        ITestCase[] chosen = [.. runner.found.Where(test => classes.Any(name => test.TestMethod.TestClass.Class.Name.Split('.')[^1].StartsWith(name, StringComparison.Ordinal)))];
+        ITestCase[] chosen = [.. runner.found.Where(test => names.Any(name => NameOf(test).StartsWith(name, StringComparison.Ordinal)))];
         framework.GetExecutor(assembly.GetName()).RunTests(chosen, runner, runner);
         runner.finished.Task.Wait();
         Console.WriteLine($"{runner.passed} passed, {runner.failed} failed, {runner.skipped} skipped");
         return runner.failed == 0 && runner.passed > 0 ? 0 : 1;
     }
+
+    private static string NameOf(ITestCase test) => $"{test.TestMethod.TestClass.Class.Name.Split('.')[^1]}.{test.TestMethod.Method.Name}";
 
     /// <summary>Everything is as xunit has it by default, except that tests do not run side by side: they share one host.</summary>
     public TValue GetValue<TValue>(string name) => name == "xunit.execution.DisableParallelization" ? (TValue)(object)true : default!;

@@ -56,6 +56,47 @@ public abstract class VerifiableCompliance(HostUnderTest host) : HypervisorCompl
     }
 
     [TrackerFact]
+    public async Task nothing_starts_by_a_decision_that_does_not_name_it()
+    {
+        IShell shell = await Host.BuildShellAsync();
+        IGuest other = await Host.BuildAsync(Host.Spec());
+        byte[] image = HostUnderTest.Copy(other);
+        shell.Open(ProcessHost.PageCount, await other.ReadSetupAsync(None), None).Write(0, image);
+        shell.Complete([], None);
+        GuestTag mine = shell.Tag;
+        foreach (GuestTag winner in new[] { mine with { Replica = 2 }, mine with { OperationId = Guid.NewGuid() }, mine with { OperationId = null }, mine with { VmId = "neighbour" }, mine with { Epoch = 0 } })
+        {
+            await Assert.ThrowsAsync<HypervisorException>(() => shell.StartAsync(HostUnderTest.CommitOf(winner), None));
+        }
+
+        Assert.Equal(GuestState.Paused, shell.State);
+        await shell.StartAsync(HostUnderTest.CommitOf(mine with { Epoch = 2 }), None);
+        await Host.WaitForStepsAsync(shell, 10);
+        await Assert.ThrowsAsync<HypervisorException>(() => other.StartAsync(HostUnderTest.CommitOf(other.Tag with { VmId = "neighbour" }), None));
+    }
+
+    [TrackerFact]
+    public async Task a_shell_takes_an_image_of_its_size_only_and_can_take_pages_again_until_it_runs()
+    {
+        IGuest source = await Host.BuildAsync(Host.Spec());
+        byte[] setup = await source.ReadSetupAsync(None);
+        IShell shell = await Host.BuildShellAsync();
+        Assert.Equal(ProcessHost.PageCount * IGuestMemory.PageBytes, shell.MemoryBytes);
+        Assert.Throws<HypervisorException>(() => shell.Open(ProcessHost.PageCount + 1, setup, None));
+        Assert.Throws<HypervisorException>(() => shell.Open(ProcessHost.PageCount, [.. setup, 1, 2, 3], None));
+        IGuestMemory memory = shell.Open(ProcessHost.PageCount, setup, None);
+        shell.Complete([], None);
+        shell.Reopen();
+        memory.Write(0, HostUnderTest.Copy(source));
+        shell.Complete([], None);
+
+        await shell.StartAsync(HostUnderTest.CommitOf(shell.Tag), None);
+        await Host.WaitForStepsAsync(shell, 10);
+        Assert.Throws<HypervisorException>(shell.Reopen);
+        Assert.True((await shell.VerifyAsync(None)).Intact);
+    }
+
+    [TrackerFact]
     public async Task pages_made_zero_read_as_zero()
     {
         IGuest guest = await Host.BuildAsync(Host.Spec());

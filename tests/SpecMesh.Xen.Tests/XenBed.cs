@@ -130,6 +130,39 @@ public sealed partial class XenBed : IDisposable
             () => $"{host} has no agent");
     }
 
+    /// <summary>The agents of these hosts will wait at a step.</summary>
+    public static async Task ArmAsync(IEnumerable<string> hosts, string step)
+    {
+        foreach (string host in hosts)
+        {
+            await BedAsync("sh", host, $"mkdir -p /run/specmesh/points; touch /run/specmesh/points/{host}.{step}");
+        }
+    }
+
+    /// <summary>Waits until an agent stands at the step; gives its host. The others will not wait there any more.</summary>
+    public static async Task<string> ReachedAsync(IReadOnlyList<string> hosts, string step)
+    {
+        string? reached = null;
+        async Task<bool> LookAsync()
+        {
+            foreach (string host in hosts)
+            {
+                (int status, _) = await BedAsync("sh", host, $"[ -e /run/specmesh/points/{host}.{step}.reached ]");
+                reached = status == 0 ? host : reached;
+            }
+
+            return reached is not null;
+        }
+
+        await UntilAsync(LookAsync, () => $"no agent came to {step}");
+        foreach (string host in hosts)
+        {
+            await BedAsync("sh", host, $"rm -f /run/specmesh/points/{host}.{step}");
+        }
+
+        return reached!;
+    }
+
     /// <summary>Runs <c>tests/xenbed/bed</c>.</summary>
     public static async Task<(int Status, string Said)> BedAsync(params string[] arguments)
     {
@@ -151,7 +184,9 @@ public sealed partial class XenBed : IDisposable
         {
             if (waited.Elapsed > Bound)
             {
-                throw new TimeoutException(otherwise());
+                // 139 is a violation of memory, which the emulated processor has caused before.
+                string[] ends = await Task.WhenAll((await RunningAsync()).Select(async host => $"{host}: {(await BedAsync("agent", host, "ends")).Said.Trim()}"));
+                throw new TimeoutException($"{otherwise()}\nagents that ended: {string.Join("; ", ends)}");
             }
 
             await timer.WaitForNextTickAsync();

@@ -11,3 +11,10 @@ public sealed class XenFactAttribute : FactAttribute
         ? reason
         : Environment.GetEnvironmentVariable("SPECMESH_XENBED_STATE") is { Length: > 0 } ? null : "There is no bed of Xen hosts; tests/run xen boots one.";
 }
+
+/// <inheritdoc cref="XenFactAttribute"/>
+[AttributeUsage(AttributeTargets.Method)]
+public sealed class XenTheoryAttribute : TheoryAttribute
+{
+    public XenTheoryAttribute() => Skip = XenFactAttribute.ReasonAgainst;
+}

@@ -14,7 +14,7 @@ internal static class HoldingAgent
         shell.Open(guest.PageCount, StandInHost.SetupBlob, CancellationToken.None).Write(0, guest.Bytes);
         shell.Complete(StandInHost.StateBlob, CancellationToken.None);
         Console.WriteLine("ready");
-        Thread.Sleep(Timeout.Infinite);
+        Thread.CurrentThread.Join();
         GC.KeepAlive(shell);
         return 0;
     }

@@ -55,7 +55,7 @@ internal sealed class StandInHost : IDisposable
     public void Set(ReceiverMood mood) => File.WriteAllText(Path.Combine(Folder, "mood"), mood.ToString());
 
     public XenShell NewShell(GuestTag tag, ZeroPages zeroPages = ZeroPages.AsData, TimeSpan? report = null) => new(
-        new XenShellOptions(Xl, tag, MemoryBytes, zeroPages, TimeProvider.System, id => new StandInDomain(Folder, id, tag))
+        new XenShellOptions(Xl, tag, MemoryBytes, zeroPages, TimeProvider.System, name => StandInXl.Domains(Folder).Where(found => found.Domain["name"]?.GetValue<string>() == name).Select(found => new StandInDomain(Folder, found.Id, tag)).SingleOrDefault())
         {
             // A receiver that does not end must not make the test wait long; nothing depends on how long it is.
             Limits = new HandshakeLimits { Dismissal = TimeSpan.FromSeconds(3), Report = report ?? new HandshakeLimits().Report },

@@ -102,7 +102,7 @@ public sealed class XenShellTests : IAsyncLifetime, IDisposable
         Build(ReceiverMood.Stock);
         Receive();
         await DetachAsync();
-        await WaitForReceiversAsync();
+        WaitForReceivers();
         Assert.Equal(("vm-1.6f9619ff.1--incoming", "paused"), Assert.Single(host.Domains()));
     }
 
@@ -117,7 +117,7 @@ public sealed class XenShellTests : IAsyncLifetime, IDisposable
             Assert.Equal("ready", await ProcessHost.ReadLineAsync(agent));
             agent.Kill();
             await agent.WaitForExitAsync();
-            await WaitForReceiversAsync();
+            WaitForReceivers();
             Assert.Equal(("vm-1.6f9619ff.1--incoming", "paused"), Assert.Single(host.Domains()));
         }
     }
@@ -182,12 +182,6 @@ public sealed class XenShellTests : IAsyncLifetime, IDisposable
     }
 
     /// <summary>Returns when no receiver of the host is left, so that what is there stays.</summary>
-    private async Task WaitForReceiversAsync()
-    {
-        using CancellationTokenSource patience = new(TimeSpan.FromSeconds(60));
-        while (File.Exists(Path.Combine(host.Folder, "receiver")))
-        {
-            await Task.Delay(10, patience.Token);
-        }
-    }
+    private void WaitForReceivers() =>
+        Assert.True(SpinWait.SpinUntil(() => !File.Exists(Path.Combine(host.Folder, "receiver")), TimeSpan.FromSeconds(60)), "A receiver does not end.");
 }

@@ -100,10 +100,12 @@ public sealed class PrivateRabbitMq
 
     private void WriteConfiguration()
     {
+        // A client on a crowded machine, or in an emulated one, may need longer than the usual ten seconds to log in, and each attempt costs it as much again.
         WriteFile("rabbit.conf", string.Create(CultureInfo.InvariantCulture, $"""
             listeners.tcp.1 = 127.0.0.1:{port}
             default_user = {UserName}
             default_pass = {password}
+            handshake_timeout = 60000
             log.console = true
             log.console.level = info
             log.file = false

@@ -14,19 +14,11 @@ public sealed partial class XenHypervisor : ISnapshots, IReconfigure
         return saved.SaveAsync(domainId => Snapshots().SaveAsync(domainId, saved.Tag.VmId, snapshot, cancellationToken));
     }
 
-    public async Task<IGuest> RestoreAsync(string snapshot, GuestTag tag, CancellationToken cancellationToken)
-    {
-        SnapshotDirectory.RequireName(snapshot, "snapshot's name");
-        RequireAbsent(tag.VmId);
-        return await AttachAsync(tag, await Snapshots().RestoreAsync(snapshot, tag.VmId, cancellationToken));
-    }
+    public async Task<IGuest> RestoreAsync(string snapshot, GuestTag tag, CancellationToken cancellationToken) =>
+        await AttachAsync(tag, await Snapshots().RestoreAsync(snapshot, tag.VmId, cancellationToken));
 
-    public async Task<IGuest> CloneAsync(string snapshot, GuestTag tag, CancellationToken cancellationToken)
-    {
-        SnapshotDirectory.RequireName(snapshot, "snapshot's name");
-        RequireAbsent(tag.VmId);
-        return await AttachAsync(tag, await Snapshots().CloneAsync(snapshot, tag.VmId, cancellationToken));
-    }
+    public async Task<IGuest> CloneAsync(string snapshot, GuestTag tag, CancellationToken cancellationToken) =>
+        await AttachAsync(tag, await Snapshots().CloneAsync(snapshot, tag.VmId, cancellationToken));
 
     public Task<IReadOnlyList<Snapshot>> ListSnapshotsAsync(CancellationToken cancellationToken) => Task.Run(() => Snapshots().List(), cancellationToken);
 
@@ -86,7 +78,7 @@ public sealed partial class XenHypervisor : ISnapshots, IReconfigure
         XenHost xen = Host();
         lock (gate)
         {
-            return snapshots ??= new XenSnapshots(xen.Xl, new SnapshotDirectory(options.SnapshotDirectory), options.ConfigurationDirectory);
+            return snapshots ??= new XenSnapshots(xen.Xl, new SnapshotDirectory(options.SnapshotDirectory), options.ConfigurationDirectory) { RequireNoGuest = RequireAbsent };
         }
     }
 }

@@ -74,10 +74,10 @@ public sealed partial class XenHypervisor(XenHypervisorOptions options, TimeProv
         Validate(spec);
         string said = await xen.Xl.RunAsync(["info", "free_memory"], cancellationToken);
         long free = long.TryParse(said, NumberStyles.AllowTrailingWhite, CultureInfo.InvariantCulture, out long megabytes) ? megabytes * Megabyte : throw new HypervisorException($"xl info free_memory says: {said.Trim()}");
-        XenShell shell = new(new XenShellOptions(xen.Xl, spec.Tag, spec.Vm.MemoryBytes, options.ZeroPages, time, domainId => XenGuest.Attach(xen, time, domainId, spec.Tag, spec.Vm.MemoryBytes)));
+        XenShell shell = new(new XenShellOptions(xen.Xl, spec.Tag, spec.Vm.MemoryBytes, options.ZeroPages, time, name => Attach(xen, name, spec)));
         lock (gate)
         {
-            shells.RemoveAll(other => other.AwaitedBytes == 0);
+            shells.RemoveAll(other => !other.IsReceiving);
             long promised = shells.Sum(other => NeedOf(other.AwaitedBytes));
             if (NeedOf(spec.Vm.MemoryBytes) > free - promised)
             {
@@ -105,20 +105,22 @@ public sealed partial class XenHypervisor(XenHypervisorOptions options, TimeProv
 
     /// <summary>
     /// Finds what carries a tag, and removes what nobody can want: domains that have ended, and replicas without a tag. A replica is tagged before anybody can count on it, so one that is
-    /// not was left by an agent that has died, and by its receiver.
+    /// not, and that this agent does not receive just now, was left by an agent that has died, and by its receiver.
     /// </summary>
     private async Task<IReadOnlyList<IGuest>> FindAsync(CancellationToken cancellationToken)
     {
         XenHost xen = Host();
         Dictionary<int, string?> names = (await xen.Xl.ListAsync(cancellationToken)).ToDictionary(domain => domain.DomainId, domain => domain.Name);
+        HashSet<string> received = ReceivedNow();
         List<IGuest> guests = [];
         foreach (XenDomainInfo domain in xen.Control.List().Where(domain => !domain.Dying))
         {
             cancellationToken.ThrowIfCancellationRequested();
-            bool isReplica = ReplicaName.IsOne(names.GetValueOrDefault(domain.DomainId));
+            string? name = names.GetValueOrDefault(domain.DomainId);
+            bool isReplica = ReplicaName.IsOne(name);
             if (XenGuest.Attach(xen, time, domain.DomainId) is not { } guest)
             {
-                await (isReplica ? xen.Xl.DestroyAsync(domain.DomainId, cancellationToken) : Task.CompletedTask);
+                await (isReplica && !received.Contains(name!) ? xen.Xl.DestroyAsync(domain.DomainId, cancellationToken) : Task.CompletedTask);
             }
             else if (domain.Ended)
             {
@@ -133,6 +135,20 @@ public sealed partial class XenHypervisor(XenHypervisorOptions options, TimeProv
         }
 
         return guests;
+    }
+
+    /// <summary>Without a process of xl, which would take longer than all the rest of what the machine stands still for.</summary>
+    private XenGuest? Attach(XenHost xen, string name, GuestSpec spec) =>
+        xen.Control.List().FirstOrDefault(domain => !domain.Dying && xen.Store.Read($"/local/domain/{domain.DomainId}/name") == name) is { } complete
+            ? XenGuest.Attach(xen, time, complete.DomainId, spec.Tag, spec.Vm.MemoryBytes)
+            : null;
+
+    private HashSet<string> ReceivedNow()
+    {
+        lock (gate)
+        {
+            return [.. shells.Where(shell => shell.IsReceiving).SelectMany(shell => new[] { ReplicaName.Of(shell.Tag), ReplicaName.Incoming(shell.Tag) })];
+        }
     }
 
     private XenHost Host()

@@ -11,8 +11,8 @@ namespace SpecMesh.Hypervisors.Xen;
 /// <param name="MemoryBytes">Memory of the machine, as it is defined.</param>
 /// <param name="ZeroPages">How pages of zeros travel to the receiver.</param>
 /// <param name="Time">Clock for the receiver's limits.</param>
-/// <param name="Attach">Tags the complete domain of this id, and attaches to it.</param>
-internal sealed record XenShellOptions(XlCommand Xl, GuestTag Tag, long MemoryBytes, ZeroPages ZeroPages, TimeProvider Time, Func<int, IGuest> Attach)
+/// <param name="Attach">Finds the complete domain of this name, tags it, and attaches to it; null when there is none. The machine stands still meanwhile.</param>
+internal sealed record XenShellOptions(XlCommand Xl, GuestTag Tag, long MemoryBytes, ZeroPages ZeroPages, TimeProvider Time, Func<string, IGuest?> Attach)
 {
     /// <summary>How long each answer of the receiver may take.</summary>
     public HandshakeLimits Limits { get; init; } = new();
@@ -66,6 +66,18 @@ internal sealed class XenShell(XenShellOptions options) : IShell
         }
     }
 
+    /// <summary>True until its image is complete, or it is given up.</summary>
+    internal bool IsReceiving
+    {
+        get
+        {
+            lock (gate)
+            {
+                return !gone && !detached && domain is null;
+            }
+        }
+    }
+
     /// <summary>Memory that the host must still have for it, as far as the receiver has not taken it yet.</summary>
     internal long AwaitedBytes
     {
@@ -73,7 +85,7 @@ internal sealed class XenShell(XenShellOptions options) : IShell
         {
             lock (gate)
             {
-                return gone || domain is not null ? 0 : Math.Max(0, options.MemoryBytes - (receiver?.BytesWritten ?? 0));
+                return gone || detached || domain is not null ? 0 : Math.Max(0, options.MemoryBytes - (receiver?.BytesWritten ?? 0));
             }
         }
     }
@@ -118,9 +130,7 @@ internal sealed class XenShell(XenShellOptions options) : IShell
         XenReceiver open = Opened();
         open.CompleteAsync(described, cancellationToken).GetAwaiter().GetResult();
         string name = ReplicaName.Incoming(Tag);
-        ListedDomain complete = options.Xl.ListAsync(cancellationToken).GetAwaiter().GetResult().SingleOrDefault(listed => listed.Name == name)
-            ?? throw new HypervisorException($"xl migrate-receive is ready, and there is no domain {name}.");
-        IGuest attached = options.Attach(complete.DomainId);
+        IGuest attached = options.Attach(name) ?? throw new HypervisorException($"xl migrate-receive is ready, and there is no domain {name}.");
         lock (gate)
         {
             domain = attached;

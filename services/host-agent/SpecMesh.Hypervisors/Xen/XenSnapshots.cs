@@ -19,6 +19,9 @@ internal sealed class XenSnapshots(XlCommand xl, SnapshotDirectory files, string
     // Two restores of one machine must not both find that it is not here.
     private readonly SemaphoreSlim restoring = new(1, 1);
 
+    /// <summary>Refuses a machine of which the driver has a guest, also one under another name than the machine's.</summary>
+    public Action<string> RequireNoGuest { get; init; } = _ => { };
+
     /// <summary>Writes a running domain to a file and lets it go on.</summary>
     public async Task<Snapshot> SaveAsync(int domainId, string vmId, string snapshot, CancellationToken cancellationToken)
     {
@@ -102,6 +105,7 @@ internal sealed class XenSnapshots(XlCommand xl, SnapshotDirectory files, string
         await restoring.WaitAsync(cancellationToken);
         try
         {
+            RequireNoGuest(vmId);
             await RequireAbsentAsync(vmId, uuid, cancellationToken);
             await RequireFreeMemoryAsync(xl, XenHypervisor.NeedOf(saved.MaxMemoryKb * 1024) / 1024, cancellationToken);
             try

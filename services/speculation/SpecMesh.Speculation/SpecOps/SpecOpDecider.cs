@@ -22,7 +22,7 @@ public sealed record SpecOpDecision(
 /// </summary>
 public static class SpecOpDecider
 {
-    /// <summary>Seconds after which a target that was told to prepare a shell has failed to.</summary>
+    /// <summary>Seconds after which a target that was told to prepare a shell has failed to; or a tenth of what its replica may take, if that is longer.</summary>
     public static readonly TimeSpan StartLimit = TimeSpan.FromSeconds(20);
 
     /// <summary>What an operation gets beyond its replicas' own time.</summary>

@@ -184,8 +184,10 @@ internal static class SpecOpRace
         Plan(draft, [host], new Reason("same-server-again", $"Attempt {due.Replica + 2} on {host}, after a pause.", due.Replica + 2, Managers.NaiveAttempts), waiting: []);
     }
 
-    private static TimeSpan StartLimitOf(SpecOpAccepted op) =>
-        op.Kind == OperationKind.PowerOn ? TimeSpan.FromSeconds(CostRules.BuildLimit(op.Cost, op.Vm.MemoryBytes).Seconds) : SpecOpDecider.StartLimit;
+    // Who gives a replica ten minutes to move a machine does not mind that a slow host takes one of them to prepare.
+    private static TimeSpan StartLimitOf(SpecOpAccepted op) => op.Kind == OperationKind.PowerOn
+        ? TimeSpan.FromSeconds(CostRules.BuildLimit(op.Cost, op.Vm.MemoryBytes).Seconds)
+        : TimeSpan.FromSeconds(Math.Max(SpecOpDecider.StartLimit.TotalSeconds, (op.Cost.TimeoutSeconds ?? 0) / 10));
 
     private static void React(SpecOpDraft draft, ReplicaState last)
     {
