@@ -139,9 +139,9 @@ public sealed class MigrationReceiver : IAsyncDisposable
                 last = session.Handle(records.Read());
             }
         }
-        catch (Exception closed) when (ended.IsCancellationRequested && closed is (MigrationException or OperationCanceledException))
+        catch (Exception) when (ended.IsCancellationRequested)
         {
-            // Disposed: what breaks then says nothing about the source, and nobody wants another event.
+            // Disposed: what breaks then, in the shell as well, says nothing about the source, and nobody wants another event.
             last = null;
         }
         catch (MigrationException failure)
