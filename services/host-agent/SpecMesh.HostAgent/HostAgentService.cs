@@ -39,7 +39,7 @@ public static class HostAgentService
     }
 
     private static IHypervisor Driver(HostAgentOptions options, TimeProvider time) => options.Hypervisor == HypervisorChoice.Xen
-        ? new XenHypervisor(new XenHypervisorOptions(options.XenConfigurations!), time)
+        ? new XenHypervisor(new XenHypervisorOptions(options.XenConfigurations!) { SnapshotDirectory = Path.Combine(options.StateDirectory, "snapshots") }, time)
         : new ProcessHypervisor(new ProcessHypervisorOptions(Path.Combine(options.StateDirectory, "hypervisor"), options.DirtyTracker));
 
     private static Func<T, HandlerContext, CancellationToken, Task> On<T>(string hostId, Action<Agent, T> handle) => async (message, context, token) =>

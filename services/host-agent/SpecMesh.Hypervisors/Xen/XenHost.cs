@@ -43,15 +43,18 @@ internal sealed class XenHost : IDisposable
     /// <summary>What a receiver must know of a domain before its first page.</summary>
     public async Task<XenDomainSetup> ReadSetupAsync(int domainId, CancellationToken cancellationToken)
     {
-        LibxlConfiguration configuration = LibxlConfiguration.FromList(await Xl.RunAsync(["list", "-l", $"{domainId}"], cancellationToken));
-        if (configuration.Type != "pvh")
-        {
-            throw new HypervisorException($"Domain {domainId} is of type {configuration.Type}: only domains of type pvh can be migrated.");
-        }
-
+        LibxlConfiguration configuration = await ReadConfigurationAsync(domainId, cancellationToken);
         (byte[] cpuid, byte[] msr) = XenGuestLibrary.ReadPolicies(Control, domainId);
         (int major, int minor) = Control.Version;
         return new XenDomainSetup(configuration.ToBytes(), major, minor, cpuid, msr);
+    }
+
+    /// <summary>What a domain was built from.</summary>
+    /// <exception cref="HypervisorException">It is of a type that could not be migrated. The hypervisor's own flags do not tell <c>hvm</c> from <c>pvh</c>.</exception>
+    public async Task<LibxlConfiguration> ReadConfigurationAsync(int domainId, CancellationToken cancellationToken)
+    {
+        LibxlConfiguration configuration = LibxlConfiguration.FromList(await Xl.RunAsync(["list", "-l", $"{domainId}"], cancellationToken));
+        return configuration.Type == "pvh" ? configuration : throw new HypervisorException($"Domain {domainId} is of type {configuration.Type}: only domains of type pvh can be migrated.");
     }
 
     /// <summary>What a suspended domain is beside its memory.</summary>

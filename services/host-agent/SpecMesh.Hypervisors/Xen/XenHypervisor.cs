@@ -51,11 +51,7 @@ public sealed partial class XenHypervisor(XenHypervisorOptions options, TimeProv
         ListedDomain built = (await xen.Xl.ListAsync(CancellationToken.None)).Single(domain => domain.Name == name);
         try
         {
-            if (xen.Control.Find(built.DomainId) is not { IsHvm: true })
-            {
-                throw new HypervisorException($"{configuration} does not describe a domain of type pvh; others could not be migrated.");
-            }
-
+            await xen.ReadConfigurationAsync(built.DomainId, cancellationToken);
             return XenGuest.Attach(xen, time, built.DomainId, spec.Tag, spec.Vm.MemoryBytes);
         }
         catch
