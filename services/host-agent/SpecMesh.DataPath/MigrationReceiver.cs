@@ -139,14 +139,14 @@ public sealed class MigrationReceiver : IAsyncDisposable
                 last = session.Handle(records.Read());
             }
         }
+        catch (Exception) when (ended.IsCancellationRequested)
+        {
+            // Disposed: what breaks then, in the shell as well, says nothing about the source, and nobody wants another event.
+            last = null;
+        }
         catch (MigrationException failure)
         {
             last = Explain(failure);
-        }
-        catch (OperationCanceledException) when (ended.IsCancellationRequested)
-        {
-            // Disposed while an event waited for its reader: nobody wants another one.
-            last = null;
         }
         catch (Exception failure)
         {

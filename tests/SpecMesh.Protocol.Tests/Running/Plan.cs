@@ -31,6 +31,7 @@ internal sealed record Plan(ulong Seed)
         1 => new PlacementOptions { AdaptiveLowerMargin = 0.05, ProbeAfterSeconds = 1, ProbeEverySeconds = 0 },
         _ => new PlacementOptions
         {
+            AdaptiveLowerMargin = 0.05,
             Budget = SpeculationPolicy.TokenBucket,
             BudgetSharePercent = new Prng(Seed).Uniform(0, 100),
             BudgetBurstReplicas = new Prng(Seed).NextInt(8),

@@ -266,4 +266,22 @@ public sealed class OutboxTests : IDisposable
             })),
         folder.Store,
         wrap: wrap);
+
+    /// <summary>Where two instances of a service run, the rows of one are locked by the other while that publishes them.</summary>
+    [Theory]
+    [InlineData(0, null, 500)]
+    [InlineData(3, null, 500)]
+    [InlineData(0, 200, 200)]
+    [InlineData(0, 9000, 500)]
+    [InlineData(3, -1, 0)]
+    [InlineData(0, 0, 25)]
+    [InlineData(0, -60000, 25)]
+    public void rows_in_the_hands_of_another_instance_are_asked_for_again_after_a_pause(int count, int? dueInMs, int expectedMs)
+    {
+        DateTimeOffset now = new(2026, 1, 1, 0, 0, 0, TimeSpan.Zero);
+
+        TimeSpan pause = OutboxDispatcher.Pause(new Dispatched(count, dueInMs is { } ms ? now.AddMilliseconds(ms) : null), now, TimeSpan.FromMilliseconds(500));
+
+        Assert.Equal(expectedMs, pause.TotalMilliseconds);
+    }
 }

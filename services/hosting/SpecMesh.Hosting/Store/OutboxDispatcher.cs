@@ -25,6 +25,7 @@ internal sealed class OutboxDispatcher(
     IEventStore? store = null) : BackgroundService
 {
     private static readonly TimeSpan ConfirmTimeout = TimeSpan.FromSeconds(30);
+    private static readonly TimeSpan ElsewherePause = TimeSpan.FromMilliseconds(25);
 
     /// <summary>A commit of another process is noticed after this time at the latest, where the store cannot tell sooner.</summary>
     internal TimeSpan LongestWait { get; init; } = TimeSpan.FromMilliseconds(500);
@@ -47,9 +48,9 @@ internal sealed class OutboxDispatcher(
                 // Listening begins before reading, so that a commit between the two is not slept through.
                 using CancellationTokenSource listening = CancellationTokenSource.CreateLinkedTokenSource(stoppingToken);
                 Task change = store.WaitForMessagesAsync(LongestWait, listening.Token);
-                DateTimeOffset? due = await DispatchDueAsync(store, stoppingToken);
+                Dispatched round = await DispatchDueAsync(store, stoppingToken);
                 failures = 0;
-                await WaitAsync(due, change, listening.Token);
+                await WaitAsync(round, change, listening.Token);
 
                 // In step: nobody but this loop listens, and a task of its own for each round would cost more than it frees.
                 listening.Cancel();
@@ -64,8 +65,24 @@ internal sealed class OutboxDispatcher(
         }
     }
 
-    /// <returns>When the next message is due.</returns>
-    private async Task<DateTimeOffset?> DispatchDueAsync(IEventStore store, CancellationToken cancellationToken)
+    /// <summary>How long to wait for a commit before the store is asked again.</summary>
+    /// <param name="round">What the last look into the outbox has done.</param>
+    /// <param name="now">The time after it.</param>
+    /// <param name="longest">Longest wait.</param>
+    internal static TimeSpan Pause(Dispatched round, DateTimeOffset now, TimeSpan longest)
+    {
+        TimeSpan untilDue = round.NextDue is { } due ? due - now : longest;
+        if (untilDue > TimeSpan.Zero)
+        {
+            return untilDue < longest ? untilDue : longest;
+        }
+
+        // Something is due and nothing was handed out: another instance of the service is publishing it. Asking without a pause would only keep the store from it.
+        return round.Count == 0 ? ElsewherePause : TimeSpan.Zero;
+    }
+
+    /// <returns>What the last of its looks has done.</returns>
+    private async Task<Dispatched> DispatchDueAsync(IEventStore store, CancellationToken cancellationToken)
     {
         Dispatched round;
         do
@@ -73,7 +90,7 @@ internal sealed class OutboxDispatcher(
             round = await store.DispatchAsync(service, options.Value.OutboxBatch, PublishAsync, cancellationToken);
         }
         while (round.Count == options.Value.OutboxBatch);
-        return round.NextDue;
+        return round;
     }
 
     private async Task PublishAsync(IReadOnlyList<OutboxMessage> messages, CancellationToken cancellationToken)
@@ -112,13 +129,14 @@ internal sealed class OutboxDispatcher(
     }
 
     /// <summary>Waits for a commit or for the next deadline.</summary>
-    private async Task WaitAsync(DateTimeOffset? due, Task change, CancellationToken cancellationToken)
+    private async Task WaitAsync(Dispatched round, Task change, CancellationToken cancellationToken)
     {
-        TimeSpan wait = due is { } at ? at - time.GetUtcNow() : LongestWait;
-        metrics.OutboxLag(service, wait < TimeSpan.Zero ? -wait : TimeSpan.Zero);
-        if (wait > TimeSpan.Zero)
+        DateTimeOffset now = time.GetUtcNow();
+        metrics.OutboxLag(service, round.NextDue is { } due && due < now ? now - due : TimeSpan.Zero);
+        TimeSpan pause = Pause(round, now, LongestWait);
+        if (pause > TimeSpan.Zero)
         {
-            await Task.WhenAny(change, Task.Delay(wait < LongestWait ? wait : LongestWait, time, cancellationToken));
+            await Task.WhenAny(change, Task.Delay(pause, time, cancellationToken));
         }
     }
 }
