@@ -9,7 +9,11 @@ namespace SpecMesh.Hypervisors.Xen;
 /// The hypervisor's dirty log of one domain. There is one per domain in the whole host, and whoever reads it clears it, so it must have one owner: it is not taken from another
 /// program, and a log that another program has turned off is noticed.
 /// </summary>
-internal sealed class XenDirtyLog(XenHost host, int domainId, MemoryLayout layout) : IDirtyLog
+/// <param name="host">The host.</param>
+/// <param name="domainId">The domain.</param>
+/// <param name="layout">Which page frames it has.</param>
+/// <param name="closing">Done when the log is disposed.</param>
+internal sealed class XenDirtyLog(XenHost host, int domainId, MemoryLayout layout, Action? closing = null) : IDirtyLog
 {
     private readonly HypercallBuffer frames = new((layout.PfnCount + 7) / 8);
     private bool started;
@@ -124,6 +128,7 @@ internal sealed class XenDirtyLog(XenHost host, int domainId, MemoryLayout layou
     {
         Stop();
         frames.Dispose();
+        closing?.Invoke();
     }
 
     private void TakeOver()

@@ -95,7 +95,9 @@ internal sealed partial class XenGuest : IGuest
     {
         XenGuestMemory now = ReadMemory();
         Volatile.Write(ref laterMemory, now);
-        return new XenDirtyLog(host, domainId, now.Layout);
+
+        // The log is closed when no migration stream reads the memory any more.
+        return new XenDirtyLog(host, domainId, now.Layout, now.Unmap);
     }
 
     public async Task<byte[]> ReadSetupAsync(CancellationToken cancellationToken)
@@ -178,6 +180,8 @@ internal sealed partial class XenGuest : IGuest
 
     public async Task DestroyAsync(CancellationToken cancellationToken)
     {
+        // A domain whose memory is mapped somewhere stays as a ghost when it is destroyed.
+        (Volatile.Read(ref laterMemory) ?? (firstMemory.IsValueCreated ? firstMemory.Value : null))?.Unmap();
         await host.Xl.DestroyAsync(domainId, cancellationToken);
         CloseMemory();
         exited.TrySetResult();

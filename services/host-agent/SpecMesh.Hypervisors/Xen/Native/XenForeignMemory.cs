@@ -1,9 +1,8 @@
 using System.Runtime.InteropServices;
-using SpecMesh.DataPath;
 
 namespace SpecMesh.Hypervisors.Xen.Native;
 
-/// <summary>libxenforeignmemory (<c>tools/include/xenforeignmemory.h</c>): reads the memory of another domain. Several threads may read at once.</summary>
+/// <summary>libxenforeignmemory (<c>tools/include/xenforeignmemory.h</c>): makes the memory of another domain readable here. Several threads may map at once.</summary>
 internal sealed unsafe partial class XenForeignMemory : IDisposable
 {
     private const int ProtectRead = 1;
@@ -19,42 +18,15 @@ internal sealed unsafe partial class XenForeignMemory : IDisposable
         }
     }
 
-    /// <summary>Copies pages out of consecutive page frames. The domain may be writing them meanwhile.</summary>
+    /// <summary>Maps page frames one behind the other. The domain may be writing them meanwhile. Its memory stays in use until the mapping is given back, even when it is gone itself.</summary>
+    /// <returns>Address of the first of them; it is given back by <see cref="Unmap(nint, int)"/>.</returns>
     /// <exception cref="HypervisorException">A page frame holds no memory any more, or the domain is gone.</exception>
-    public void Read(int domainId, long firstPfn, Span<byte> destination)
-    {
-        const int mostPages = 256;
-        Span<ulong> frames = stackalloc ulong[mostPages];
-        Span<int> errors = stackalloc int[mostPages];
-        while (!destination.IsEmpty)
-        {
-            int pages = Math.Min(mostPages, destination.Length / IGuestMemory.PageBytes);
-            for (int i = 0; i < pages; i++)
-            {
-                frames[i] = (ulong)(firstPfn + i);
-            }
-
-            int bytes = pages * IGuestMemory.PageBytes;
-            CopyMapped(domainId, frames[..pages], errors[..pages], destination[..bytes]);
-            destination = destination[bytes..];
-            firstPfn += pages;
-        }
-    }
-
-    public void Dispose()
-    {
-        nint closing = Interlocked.Exchange(ref handle, 0);
-        if (closing != 0)
-        {
-            _ = Close(closing);
-        }
-    }
-
-    private void CopyMapped(int domainId, ReadOnlySpan<ulong> frames, Span<int> errors, Span<byte> destination)
+    public nint Map(int domainId, ReadOnlySpan<ulong> frames)
     {
         ObjectDisposedException.ThrowIf(handle == 0, this);
+        int[] errors = new int[frames.Length];
 
-        // SAFETY: both arrays are as long as the number of pages that is given, and live on the caller's stack for the time of the call.
+        // SAFETY: both arrays are as long as the number of pages that is given, and do not move during the call.
         fixed (ulong* wanted = frames)
         fixed (int* failed = errors)
         {
@@ -64,21 +36,32 @@ internal sealed unsafe partial class XenForeignMemory : IDisposable
                 throw new HypervisorException($"{frames.Length} pages from page frame {frames[0]} of domain {domainId} cannot be mapped: {Marshal.GetLastPInvokeErrorMessage()}.");
             }
 
-            try
+            int wrong = errors.AsSpan().IndexOfAnyExcept(0);
+            if (wrong >= 0)
             {
-                int wrong = errors.IndexOfAnyExcept(0);
-                if (wrong >= 0)
-                {
-                    throw new HypervisorException($"Page frame {frames[wrong]} of domain {domainId} holds no memory (error {errors[wrong]}): its memory has changed since the migration began.");
-                }
+                Unmap(mapped, frames.Length);
+                throw new HypervisorException($"Page frame {frames[wrong]} of domain {domainId} holds no memory (error {errors[wrong]}): its memory has changed since the migration began.");
+            }
 
-                // SAFETY: every page of the mapping is there, and it is that long.
-                new ReadOnlySpan<byte>((void*)mapped, destination.Length).CopyTo(destination);
-            }
-            finally
-            {
-                _ = Unmap(handle, mapped, (nuint)frames.Length);
-            }
+            return mapped;
+        }
+    }
+
+    /// <summary>Gives a mapping back. Nothing may read it any more.</summary>
+    public void Unmap(nint mapped, int pages)
+    {
+        if (handle != 0)
+        {
+            _ = Unmap(handle, mapped, (nuint)pages);
+        }
+    }
+
+    public void Dispose()
+    {
+        nint closing = Interlocked.Exchange(ref handle, 0);
+        if (closing != 0)
+        {
+            _ = Close(closing);
         }
     }
 
