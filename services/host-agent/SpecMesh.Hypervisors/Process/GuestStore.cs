@@ -71,16 +71,21 @@ internal sealed class GuestStore(string stateDirectory)
                 File.Delete(unfinished);
             }
 
-            return [.. Directory.GetFiles(folder, "*" + Extension).Order(StringComparer.Ordinal).Select(Parse)];
+            return [.. Directory.GetFiles(folder, "*" + Extension).Order(StringComparer.Ordinal).Select(Parse).OfType<GuestRecord>()];
         }
     }
 
-    private static GuestRecord Parse(string path)
+    /// <returns>Null when the record has been removed since it was listed: its guest is gone.</returns>
+    private static GuestRecord? Parse(string path)
     {
         try
         {
             return JsonSerializer.Deserialize<GuestRecord>(File.ReadAllText(path), Json)
                 ?? throw new HypervisorException($"The guest record {path} is empty.");
+        }
+        catch (FileNotFoundException)
+        {
+            return null;
         }
         catch (JsonException e)
         {
