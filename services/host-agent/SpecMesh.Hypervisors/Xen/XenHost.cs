@@ -53,7 +53,7 @@ internal sealed class XenHost : IDisposable
     /// <exception cref="HypervisorException">It is of a type that could not be migrated. The hypervisor's own flags do not tell <c>hvm</c> from <c>pvh</c>.</exception>
     public async Task<LibxlConfiguration> ReadConfigurationAsync(int domainId, CancellationToken cancellationToken)
     {
-        LibxlConfiguration configuration = LibxlConfiguration.FromList(await Xl.RunAsync(["list", "-l", $"{domainId}"], cancellationToken));
+        LibxlConfiguration configuration = await Xl.ReadConfigurationAsync(domainId, cancellationToken);
         return configuration.Type == "pvh" ? configuration : throw new HypervisorException($"Domain {domainId} is of type {configuration.Type}: only domains of type pvh can be migrated.");
     }
 

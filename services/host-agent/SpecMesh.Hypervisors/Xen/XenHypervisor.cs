@@ -1,4 +1,3 @@
-using System.Globalization;
 using SpecMesh.Contracts;
 using SpecMesh.Hypervisors.Xen.Format;
 using SpecMesh.Hypervisors.Xen.Native;
@@ -68,8 +67,7 @@ public sealed partial class XenHypervisor(XenHypervisorOptions options, TimeProv
     {
         XenHost xen = Host();
         Validate(spec);
-        string said = await xen.Xl.RunAsync(["info", "free_memory"], cancellationToken);
-        long free = long.TryParse(said, NumberStyles.AllowTrailingWhite, CultureInfo.InvariantCulture, out long megabytes) ? megabytes * Megabyte : throw new HypervisorException($"xl info free_memory says: {said.Trim()}");
+        long free = await xen.Xl.ReadFreeMemoryBytesAsync(cancellationToken);
         XenShell shell = new(new XenShellOptions(xen.Xl, spec.Tag, spec.Vm.MemoryBytes, options.ZeroPages, time, name => Attach(xen, name, spec)));
         lock (gate)
         {
@@ -161,12 +159,7 @@ public sealed partial class XenHypervisor(XenHypervisorOptions options, TimeProv
 
     private static void Validate(GuestSpec spec)
     {
-        string vmId = spec.Tag.VmId;
-        if (vmId.Length is 0 or > 63 || vmId[0] == '-' || vmId.Any(c => c is not ((>= 'a' and <= 'z') or (>= '0' and <= '9') or '-')))
-        {
-            throw new HypervisorException("A machine's id is 1 to 63 of a-z, 0-9 and -, and does not begin with -.");
-        }
-
+        SnapshotDirectory.RequireName(spec.Tag.VmId, "machine's id");
         if (spec.Vm.MemoryBytes < Megabyte || spec.Vm.MemoryBytes % Megabyte != 0)
         {
             throw new HypervisorException($"A domain's memory is a multiple of {Megabyte} bytes; {spec.Vm.MemoryBytes} is not.");

@@ -26,7 +26,7 @@ internal sealed class XenReconfigure(XlCommand xl, TimeProvider time)
     /// <param name="cancellationToken">Ends the wait.</param>
     public async Task SetProcessorsAsync(int domainId, int count, Func<int> online, CancellationToken cancellationToken)
     {
-        int most = (await ReadAsync(domainId, cancellationToken)).MaxProcessors;
+        int most = (await xl.ReadConfigurationAsync(domainId, cancellationToken)).MaxProcessors;
         if (count < 1 || count > most)
         {
             throw new HypervisorException($"Domain {domainId} was built for 1 to {most} processors; {count} it cannot have.");
@@ -49,7 +49,7 @@ internal sealed class XenReconfigure(XlCommand xl, TimeProvider time)
     public async Task SetMemoryAsync(int domainId, long bytes, Func<long> pages, CancellationToken cancellationToken)
     {
         const long megabyte = 1 << 20;
-        LibxlConfiguration configuration = await ReadAsync(domainId, cancellationToken);
+        LibxlConfiguration configuration = await xl.ReadConfigurationAsync(domainId, cancellationToken);
         long most = configuration.MaxMemoryKb * 1024;
         if (bytes <= 0 || bytes % megabyte != 0 || bytes > most)
         {
@@ -79,9 +79,6 @@ internal sealed class XenReconfigure(XlCommand xl, TimeProvider time)
 
     private Task<string> SetTargetAsync(int domainId, long kb, CancellationToken cancellationToken) =>
         xl.RunAsync(["mem-set", domainId.ToString(CultureInfo.InvariantCulture), string.Create(CultureInfo.InvariantCulture, $"{kb / 1024}m")], cancellationToken);
-
-    private async Task<LibxlConfiguration> ReadAsync(int domainId, CancellationToken cancellationToken) =>
-        LibxlConfiguration.FromList(await xl.RunAsync(["list", "-l", domainId.ToString(CultureInfo.InvariantCulture)], cancellationToken));
 
     private async Task<bool> FollowsAsync(Func<bool> fulfilled, CancellationToken cancellationToken)
     {

@@ -25,7 +25,7 @@ internal sealed class XenSnapshots(XlCommand xl, SnapshotDirectory files, string
     /// <summary>Writes a running domain to a file and lets it go on.</summary>
     public async Task<Snapshot> SaveAsync(int domainId, string vmId, string snapshot, CancellationToken cancellationToken)
     {
-        LibxlConfiguration configuration = await ReadAsync(domainId, cancellationToken);
+        LibxlConfiguration configuration = await xl.ReadConfigurationAsync(domainId, cancellationToken);
         RequirePvh(configuration, $"Domain {domainId}");
         if (configuration.Name != vmId)
         {
@@ -146,15 +146,10 @@ internal sealed class XenSnapshots(XlCommand xl, SnapshotDirectory files, string
     /// <summary>Refuses what the host has no memory for before xl begins: it may otherwise take some from the control domain.</summary>
     internal static async Task RequireFreeMemoryAsync(XlCommand xl, long neededKb, CancellationToken cancellationToken)
     {
-        string printed = await xl.RunAsync(["info", "free_memory"], cancellationToken);
-        if (!long.TryParse(printed.Trim(), out long freeMb))
+        long freeKb = await xl.ReadFreeMemoryBytesAsync(cancellationToken) / 1024;
+        if (neededKb > freeKb)
         {
-            throw new HypervisorException($"xl info free_memory printed no number: {printed.Trim()}");
-        }
-
-        if (neededKb > freeMb * 1024)
-        {
-            throw new HypervisorException($"The host has {freeMb} MiB of memory free; {neededKb / 1024} MiB do not fit.");
+            throw new HypervisorException($"The host has {freeKb / 1024} MiB of memory free; {neededKb / 1024} MiB do not fit.");
         }
     }
 
@@ -164,9 +159,6 @@ internal sealed class XenSnapshots(XlCommand xl, SnapshotDirectory files, string
         FileInfo file = new(path);
         return new Snapshot(name, saved.Name, saved.MaxMemoryKb * 1024, file.Length, file.LastWriteTimeUtc);
     }
-
-    private async Task<LibxlConfiguration> ReadAsync(int domainId, CancellationToken cancellationToken) =>
-        LibxlConfiguration.FromList(await xl.RunAsync(["list", "-l", $"{domainId}"], cancellationToken));
 
     private static void RequirePvh(LibxlConfiguration configuration, string what)
     {

@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Globalization;
+using SpecMesh.Hypervisors.Xen.Format;
 
 namespace SpecMesh.Hypervisors.Xen;
 
@@ -72,6 +73,21 @@ public sealed class XlCommand(string program, TimeProvider time)
     /// <exception cref="HypervisorException">xl failed, or printed something else.</exception>
     public async Task<IReadOnlyList<ListedDomain>> ListAsync(CancellationToken cancellationToken) =>
         [.. (await RunAsync(["vm-list"], cancellationToken)).Split('\n', StringSplitOptions.RemoveEmptyEntries).Skip(1).Select(Parse).Where(domain => domain.DomainId != 0)];
+
+    /// <summary>What a domain was built from.</summary>
+    /// <exception cref="HypervisorException">xl failed, or printed something else.</exception>
+    public async Task<LibxlConfiguration> ReadConfigurationAsync(int domainId, CancellationToken cancellationToken) =>
+        LibxlConfiguration.FromList(await RunAsync(["list", "-l", domainId.ToString(CultureInfo.InvariantCulture)], cancellationToken));
+
+    /// <summary>Memory of the host that no domain has, in bytes.</summary>
+    /// <exception cref="HypervisorException">xl failed, or printed something else.</exception>
+    public async Task<long> ReadFreeMemoryBytesAsync(CancellationToken cancellationToken)
+    {
+        string printed = (await RunAsync(["info", "free_memory"], cancellationToken)).Trim();
+        return long.TryParse(printed, NumberStyles.None, CultureInfo.InvariantCulture, out long megabytes)
+            ? megabytes << 20
+            : throw new HypervisorException($"xl info free_memory printed no number: {printed}");
+    }
 
     /// <summary>Ends a domain at once. One that is gone already is no error.</summary>
     public async Task DestroyAsync(int domainId, CancellationToken cancellationToken)
