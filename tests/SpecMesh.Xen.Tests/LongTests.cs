@@ -26,6 +26,7 @@ public sealed class LongTests(XenBed bed)
         await XenBed.ArmAsync(armed, step);
         Guid id = await bed.MigrateAsync(2);
         await XenBed.BedAsync("agent", await XenBed.ReachedAsync(armed, step), "kill");
+        await XenBed.ReleaseAsync(armed);
         await bed.EndAsync(id);
         await XenBed.AssertOneRunnerAsync((await bed.FindMachineAsync())!.OwnerHostId!, before);
     }
@@ -42,6 +43,7 @@ public sealed class LongTests(XenBed bed)
         try
         {
             await XenBed.BedAsync("monitor", victim, "quit");
+            await XenBed.ReleaseAsync(targets.Where(host => host != victim));
             OperationView ended = await bed.UntilAsync(id, view => view.Outcome is not null);
             Assert.NotEqual(victim, ended.WinnerHostId);
             await XenBed.AssertOneRunnerAsync(ended.WinnerHostId ?? source, before);

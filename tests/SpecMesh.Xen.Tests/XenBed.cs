@@ -130,12 +130,21 @@ public sealed partial class XenBed : IDisposable
             () => $"{host} has no agent");
     }
 
-    /// <summary>The agents of these hosts will wait at a step.</summary>
+    /// <summary>The agents of these hosts will wait at a step: half a minute at most, or until they are released.</summary>
     public static async Task ArmAsync(IEnumerable<string> hosts, string step)
     {
         foreach (string host in hosts)
         {
-            await BedAsync("sh", host, $"mkdir -p /run/specmesh/points; touch /run/specmesh/points/{host}.{step}");
+            await BedAsync("sh", host, $"mkdir -p /run/specmesh/points; rm -f /run/specmesh/points/*; touch /run/specmesh/points/{host}.{step}");
+        }
+    }
+
+    /// <summary>Whoever waits goes on.</summary>
+    public static async Task ReleaseAsync(IEnumerable<string> hosts)
+    {
+        foreach (string host in hosts)
+        {
+            await BedAsync("sh", host, "rm -f /run/specmesh/points/*");
         }
     }
 

@@ -28,13 +28,14 @@ public sealed class CancelTests(CrashSystem system)
         {
             string frozen = move.ProcessOf(part);
             system.Victims.Freeze(frozen);
-            goOn();
             for (int i = 0; i < 2; i++)
             {
                 using HttpResponseMessage answer = await system.Gateway.DeleteAsync($"/v1/operations/{await IdAsync(move)}");
                 Assert.Equal(HttpStatusCode.Accepted, answer.StatusCode);
             }
 
+            // Only now: while one target is frozen the other one could win, and a cancel that comes after that is too late.
+            goOn();
             await Until.TrueAsync(async () => await OutcomeAsync(move) is null ? "the operation has no outcome" : null);
             system.Victims.Thaw(frozen);
             OperationOutcome expected = step == FaultPoints.Appended ? OperationOutcome.Succeeded : OperationOutcome.Cancelled;
