@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Text;
 using System.Text.Json.Nodes;
 using SpecMesh.Contracts;
@@ -52,12 +53,16 @@ internal sealed class StandInHost : IDisposable
     /// <summary>What the last receiver has read, up to the end of libxl's part.</summary>
     public byte[] Recorded => File.ReadAllBytes(Path.Combine(Folder, "stream"));
 
+    /// <summary>UUIDs of domains that are noted as being built.</summary>
+    public ConcurrentDictionary<Guid, bool> Unfinished { get; } = new();
+
     public void Set(ReceiverMood mood) => File.WriteAllText(Path.Combine(Folder, "mood"), mood.ToString());
 
     public XenShell NewShell(GuestTag tag, ZeroPages zeroPages = ZeroPages.AsData, TimeSpan? report = null) => new(
         new XenShellOptions(Xl, tag, MemoryBytes, zeroPages, TimeProvider.System, name => StandInXl.Domains(Folder).Where(found => found.Domain["name"]?.GetValue<string>() == name).Select(found => new StandInDomain(Folder, found.Id, tag)).SingleOrDefault())
         {
             // A receiver that does not end must not make the test wait long; nothing depends on how long it is.
+            Begin = uuid => Unfinished.TryAdd(uuid, true) ? new Noted(() => Unfinished.TryRemove(uuid, out _)) : throw new InvalidOperationException("It is being built already."),
             Limits = new HandshakeLimits { Dismissal = TimeSpan.FromSeconds(3), Report = report ?? new HandshakeLimits().Report },
         });
 
@@ -71,6 +76,12 @@ internal sealed class StandInHost : IDisposable
             Directory.Delete(Folder, recursive: true);
         }
     }
+}
+
+/// <summary>A note that goes when it is disposed.</summary>
+internal sealed class Noted(Action remove) : IDisposable
+{
+    public void Dispose() => remove();
 }
 
 /// <summary>A complete domain of a stand-in host, as the driver would find it by its tag.</summary>

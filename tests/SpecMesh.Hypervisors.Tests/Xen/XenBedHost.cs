@@ -69,7 +69,7 @@ internal sealed class XenBedHost : HostUnderTest
         return
         [
             (good with { Tag = good.Tag with { VmId = VmId + "-c" } }, "There is no"),
-            (good with { Vm = good.Vm with { MemoryBytes = 1L << 42 } }, "xl create"),
+            (good with { Vm = good.Vm with { MemoryBytes = 1L << 42 } }, "do not fit"),
         ];
     }
 

@@ -108,6 +108,35 @@ public sealed class XenDomains() : OnHost(new XenBedHost(processors: 2))
         await snapshots.SaveAsync(guest, "s", None);
     }
 
+    [TrackerFact]
+    public async Task what_a_dead_agent_had_begun_to_build_goes_at_the_next_start_and_nothing_else_does()
+    {
+        using XenHost dead = new(Here.Xl);
+        Guid[] built = [await NewDomainAsync(Host.VmId), await NewDomainAsync(Host.VmId + "-b"), await NewDomainAsync(Host.VmId + "-c")];
+        _ = dead.Unfinished.Begin(built[0]);
+        _ = dead.Unfinished.Begin(built[1]);
+        int nameless = Here.DomainOf(Host.VmId).Id;
+        Assert.True(dead.Store.Remove($"/local/domain/{nameless}/name"));
+        int started = Here.DomainOf(Host.VmId + "-b").Id;
+        await Here.Xl.RunAsync(["unpause", $"{started}"], None);
+        Assert.True(await Host.BecomesAsync(() => dead.Control.Find(started)!.CpuTimeNs > 0));
+
+        Assert.Empty(await Host.Hypervisor().FindGuestsAsync(None));
+        Assert.Empty(dead.Unfinished.Left());
+        Guid[] left = [.. (await Here.Xl.ListAsync(None)).Select(domain => domain.Uuid)];
+        Assert.DoesNotContain(built[0], left);
+        Assert.Contains(built[1], left);
+        Assert.Contains(built[2], left);
+    }
+
+    /// <summary>A paused domain that no driver has tagged.</summary>
+    private async Task<Guid> NewDomainAsync(string name)
+    {
+        Guid uuid = Guid.NewGuid();
+        await Here.Xl.RunAsync(["create", "-q", "-p", "-e", Path.Combine(Host.Folder, Host.VmId + ".cfg"), $"name=\"{name}\"", $"uuid=\"{uuid}\"", "memory=80"], None);
+        return uuid;
+    }
+
     private XenDomainInfo Now()
     {
         using XenHost host = new(Here.Xl);

@@ -35,6 +35,26 @@ public sealed class XenShellTests : IAsyncLifetime, IDisposable
         Assert.Throws<ObjectDisposedException>(() => shell.Memory);
     }
 
+    /// <summary>Nothing but the note says whose a domain is that a killed receiver leaves without a name.</summary>
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task a_domain_is_noted_as_being_built_until_it_is_tagged_or_gone(bool complete)
+    {
+        Build(ReceiverMood.Stock);
+        Assert.Empty(host.Unfinished);
+        shell.Open(SyntheticDomain.Layout.PageCount, StandInHost.SetupBlob, None);
+        Assert.Equal(Guid.Parse("00000000-0000-0000-0000-000000000001"), Assert.Single(host.Unfinished).Key);
+        if (complete)
+        {
+            shell.Complete(StandInHost.StateBlob, None);
+            Assert.Empty(host.Unfinished);
+        }
+
+        await shell.DestroyAsync(None);
+        Assert.Empty(host.Unfinished);
+    }
+
     [Fact]
     public async Task the_winner_runs_only_by_its_own_commit_and_under_the_machines_name()
     {

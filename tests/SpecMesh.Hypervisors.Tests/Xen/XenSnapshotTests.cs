@@ -16,7 +16,7 @@ public sealed class XenSnapshotTests : IDisposable
     {
         machines = new StandInMachines(host.Folder);
         machines.Add(3, "vm-1", Uuid);
-        snapshots = new XenSnapshots(host.Xl, new SnapshotDirectory(Snapshots), host.Folder);
+        snapshots = new XenSnapshots(host.Xl, new FreeMemory(host.Xl, () => 0), new SnapshotDirectory(Snapshots), host.Folder);
         File.WriteAllText(Path.Combine(host.Folder, "vm-2.cfg"), "type = \"pvh\"\nname = \"mistaken\"\ndisk = [ \"/vm-2.img\" ]\n");
     }
 
@@ -77,7 +77,7 @@ public sealed class XenSnapshotTests : IDisposable
         await snapshots.SaveAsync(3, "vm-1", "s", None);
         SetMood("full");
 
-        await RefusedAsync("79 MiB of memory free", () => snapshots.CloneAsync("s", "vm-2", None));
+        await RefusedAsync("79 MiB of free memory", () => snapshots.CloneAsync("s", "vm-2", None));
         Assert.DoesNotContain("restore", Log, StringComparison.Ordinal);
     }
 
@@ -151,7 +151,7 @@ public sealed class XenSnapshotTests : IDisposable
     [Fact]
     public async Task processors_are_set_up_to_what_the_machine_was_built_for()
     {
-        XenReconfigure reconfigure = new(host.Xl, TimeProvider.System);
+        XenReconfigure reconfigure = new(host.Xl, new FreeMemory(host.Xl, () => 0), TimeProvider.System);
         int Online() => machines.Told(3, "online", 4);
 
         await reconfigure.SetProcessorsAsync(3, 1, Online, None);
@@ -164,7 +164,7 @@ public sealed class XenSnapshotTests : IDisposable
     [Fact]
     public async Task a_wish_that_the_domain_does_not_follow_is_taken_back()
     {
-        XenReconfigure reconfigure = new(host.Xl, TimeProvider.System) { Patience = TimeSpan.Zero };
+        XenReconfigure reconfigure = new(host.Xl, new FreeMemory(host.Xl, () => 0), TimeProvider.System) { Patience = TimeSpan.Zero };
 
         await RefusedAsync("taken back", () => reconfigure.SetProcessorsAsync(3, 1, () => 4, None));
         Assert.Equal(4, machines.Told(3, "online", 0));
@@ -175,7 +175,7 @@ public sealed class XenSnapshotTests : IDisposable
     [Fact]
     public async Task memory_is_set_within_what_the_machine_was_built_for_and_the_host_has()
     {
-        XenReconfigure reconfigure = new(host.Xl, TimeProvider.System);
+        XenReconfigure reconfigure = new(host.Xl, new FreeMemory(host.Xl, () => 0), TimeProvider.System);
         long Pages() => (machines.Told(3, "megabytes", 80) << 8) + 16;
 
         await reconfigure.SetMemoryAsync(3, 64 << 20, Pages, None);

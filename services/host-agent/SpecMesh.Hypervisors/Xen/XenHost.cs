@@ -18,6 +18,7 @@ internal sealed class XenHost : IDisposable
             Control = new XenControl();
             Store = new XenStore();
             Memory = new XenForeignMemory();
+            Unfinished = new UnfinishedDomains(Store);
         }
         catch
         {
@@ -36,6 +37,8 @@ internal sealed class XenHost : IDisposable
     public XenStore Store { get; } = null!;
 
     public XenForeignMemory Memory { get; } = null!;
+
+    public UnfinishedDomains Unfinished { get; } = null!;
 
     /// <summary>Where a domain's values are that are the driver's own. They go with the domain, and the domain cannot change them.</summary>
     public static string PathOf(int domainId, string name) => $"/local/domain/{domainId}/specmesh/{name}";

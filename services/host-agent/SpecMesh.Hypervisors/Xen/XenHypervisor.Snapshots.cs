@@ -27,7 +27,7 @@ public sealed partial class XenHypervisor : ISnapshots, IReconfigure
     public Task SetProcessorsAsync(IGuest guest, int count, CancellationToken cancellationToken)
     {
         XenHost xen = Host();
-        return Own(guest).ChangeAsync(domainId => new XenReconfigure(xen.Xl, time).SetProcessorsAsync(domainId, count, () => Of(xen, domainId).OnlineProcessors, cancellationToken));
+        return Own(guest).ChangeAsync(domainId => new XenReconfigure(xen.Xl, MemoryOf(xen), time).SetProcessorsAsync(domainId, count, () => Of(xen, domainId).OnlineProcessors, cancellationToken));
     }
 
     /// <summary>Refused while the guest is migrated or saved: memory that it gives back or takes changes which page frames there are.</summary>
@@ -37,7 +37,7 @@ public sealed partial class XenHypervisor : ISnapshots, IReconfigure
         return Own(guest).ChangeAsync(async domainId =>
         {
             using IDisposable claim = XenGuest.Claim(xen, domainId, "a change of memory");
-            await new XenReconfigure(xen.Xl, time).SetMemoryAsync(domainId, bytes, () => Of(xen, domainId).Pages, cancellationToken);
+            await new XenReconfigure(xen.Xl, MemoryOf(xen), time).SetMemoryAsync(domainId, bytes, () => Of(xen, domainId).Pages, cancellationToken);
         });
     }
 
@@ -62,6 +62,7 @@ public sealed partial class XenHypervisor : ISnapshots, IReconfigure
     private async Task<IGuest> AttachAsync(GuestTag tag, RestoredDomain built)
     {
         XenHost xen = Host();
+        using IDisposable? begun = built.Begun;
         try
         {
             return XenGuest.Attach(xen, time, built.DomainId, tag, built.MemoryBytes);
@@ -78,7 +79,11 @@ public sealed partial class XenHypervisor : ISnapshots, IReconfigure
         XenHost xen = Host();
         lock (gate)
         {
-            return snapshots ??= new XenSnapshots(xen.Xl, new SnapshotDirectory(options.SnapshotDirectory), options.ConfigurationDirectory) { RequireNoGuest = RequireAbsent };
+            return snapshots ??= new XenSnapshots(xen.Xl, MemoryOf(xen), new SnapshotDirectory(options.SnapshotDirectory), options.ConfigurationDirectory)
+            {
+                RequireNoGuest = RequireAbsent,
+                Begin = xen.Unfinished.Begin,
+            };
         }
     }
 }

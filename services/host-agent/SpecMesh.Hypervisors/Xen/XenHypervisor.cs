@@ -1,3 +1,4 @@
+using System.Text.RegularExpressions;
 using SpecMesh.Contracts;
 using SpecMesh.Hypervisors.Xen.Format;
 using SpecMesh.Hypervisors.Xen.Native;
@@ -46,7 +47,10 @@ public sealed partial class XenHypervisor(XenHypervisorOptions options, TimeProv
         Validate(spec);
         string configuration = ConfigurationOf(spec.Tag.VmId);
         string name = spec.Tag is { OperationId: not null, Replica: not null } ? ReplicaName.Incoming(spec.Tag) : spec.Tag.VmId;
-        await xen.Xl.RunAsync(["create", "-q", "-p", "-e", configuration, $"name=\"{name}\"", $"memory={spec.Vm.MemoryBytes >> 20}"], cancellationToken);
+        await MemoryOf(xen).RequireAsync(FreeMemory.NeedOf(spec.Vm.MemoryBytes), cancellationToken);
+        Guid uuid = UuidIn(await File.ReadAllTextAsync(configuration, cancellationToken)) ?? Guid.NewGuid();
+        using IDisposable begun = xen.Unfinished.Begin(uuid);
+        await xen.Xl.RunAsync(["create", "-q", "-p", "-e", configuration, $"name=\"{name}\"", $"uuid=\"{uuid}\"", $"memory={spec.Vm.MemoryBytes >> 20}"], cancellationToken);
         ListedDomain built = (await xen.Xl.ListAsync(CancellationToken.None)).Single(domain => domain.Name == name);
         try
         {
@@ -68,16 +72,10 @@ public sealed partial class XenHypervisor(XenHypervisorOptions options, TimeProv
         XenHost xen = Host();
         Validate(spec);
         long free = await xen.Xl.ReadFreeMemoryBytesAsync(cancellationToken);
-        XenShell shell = new(new XenShellOptions(xen.Xl, spec.Tag, spec.Vm.MemoryBytes, options.ZeroPages, time, name => Attach(xen, name, spec)));
+        XenShell shell = new(new XenShellOptions(xen.Xl, spec.Tag, spec.Vm.MemoryBytes, options.ZeroPages, time, name => Attach(xen, name, spec)) { Begin = xen.Unfinished.Begin });
         lock (gate)
         {
-            shells.RemoveAll(other => !other.IsReceiving);
-            long promised = shells.Sum(other => NeedOf(other.AwaitedBytes));
-            if (NeedOf(spec.Vm.MemoryBytes) > free - promised)
-            {
-                throw new HypervisorException($"The host has {free} bytes of free memory, of which {promised} are promised; a domain of {spec.Vm.MemoryBytes} needs {NeedOf(spec.Vm.MemoryBytes)}.");
-            }
-
+            MemoryOf(xen).Require(FreeMemory.NeedOf(spec.Vm.MemoryBytes), free);
             shells.Add(shell);
         }
 
@@ -99,13 +97,14 @@ public sealed partial class XenHypervisor(XenHypervisorOptions options, TimeProv
 
     /// <summary>
     /// Finds what carries a tag, and removes what nobody can want: domains that have ended, and replicas without a tag. A replica is tagged before anybody can count on it, so one that is
-    /// not, and that this agent does not receive just now, was left by an agent that has died, and by its receiver.
+    /// not, and that this agent does not receive just now, was left by an agent that has died, and by its receiver. So is what such an agent has begun to build and nothing ever ran in.
     /// </summary>
     private async Task<IReadOnlyList<IGuest>> FindAsync(CancellationToken cancellationToken)
     {
         XenHost xen = Host();
         Dictionary<int, string?> names = (await xen.Xl.ListAsync(cancellationToken)).ToDictionary(domain => domain.DomainId, domain => domain.Name);
         HashSet<string> received = ReceivedNow();
+        IReadOnlySet<Guid> left = xen.Unfinished.Left();
         List<IGuest> guests = [];
         foreach (XenDomainInfo domain in xen.Control.List().Where(domain => !domain.Dying))
         {
@@ -114,7 +113,8 @@ public sealed partial class XenHypervisor(XenHypervisorOptions options, TimeProv
             bool isReplica = ReplicaName.IsOne(name);
             if (XenGuest.Attach(xen, time, domain.DomainId) is not { } guest)
             {
-                await (isReplica && !received.Contains(name!) ? xen.Xl.DestroyAsync(domain.DomainId, cancellationToken) : Task.CompletedTask);
+                bool unwanted = isReplica ? !received.Contains(name!) : left.Contains(domain.Uuid) && UnfinishedDomains.IsUntouched(domain);
+                await (unwanted ? xen.Xl.DestroyAsync(domain.DomainId, cancellationToken) : Task.CompletedTask);
             }
             else if (domain.Ended)
             {
@@ -128,6 +128,7 @@ public sealed partial class XenHypervisor(XenHypervisorOptions options, TimeProv
             }
         }
 
+        xen.Unfinished.Forget(left);
         return guests;
     }
 
@@ -154,8 +155,17 @@ public sealed partial class XenHypervisor(XenHypervisorOptions options, TimeProv
         }
     }
 
-    /// <summary>What a domain takes beside its memory: Xen's own structures, the tables of hardware-assisted paging, and what libxl keeps free.</summary>
-    internal static long NeedOf(long memoryBytes) => memoryBytes == 0 ? 0 : memoryBytes + (memoryBytes / 128) + (16 * Megabyte);
+    /// <summary>Bytes that replicas on their way here have not taken yet.</summary>
+    private long Promised()
+    {
+        lock (gate)
+        {
+            shells.RemoveAll(shell => !shell.IsReceiving);
+            return shells.Sum(shell => FreeMemory.NeedOf(shell.AwaitedBytes));
+        }
+    }
+
+    private FreeMemory MemoryOf(XenHost xen) => new(xen.Xl, Promised);
 
     private static void Validate(GuestSpec spec)
     {
@@ -165,6 +175,13 @@ public sealed partial class XenHypervisor(XenHypervisorOptions options, TimeProv
             throw new HypervisorException($"A domain's memory is a multiple of {Megabyte} bytes; {spec.Vm.MemoryBytes} is not.");
         }
     }
+
+    /// <summary>The UUID that an xl configuration sets; null when it leaves that to xl. Of two settings of one name xl takes the later.</summary>
+    private static Guid? UuidIn(string configuration) =>
+        UuidSetting().Matches(configuration) is [.., Match last] && Guid.TryParse(last.Groups[1].Value, out Guid uuid) ? uuid : null;
+
+    [GeneratedRegex("""^\s*uuid\s*=\s*["']([0-9a-fA-F-]{36})["']""", RegexOptions.Multiline | RegexOptions.CultureInvariant)]
+    private static partial Regex UuidSetting();
 
     private string ConfigurationOf(string vmId)
     {

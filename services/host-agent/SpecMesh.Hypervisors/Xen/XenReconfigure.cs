@@ -8,8 +8,9 @@ namespace SpecMesh.Hypervisors.Xen;
 /// taken back.
 /// </summary>
 /// <param name="xl">Xen's command line.</param>
+/// <param name="memory">What the host can give.</param>
 /// <param name="time">Clock for the limit.</param>
-internal sealed class XenReconfigure(XlCommand xl, TimeProvider time)
+internal sealed class XenReconfigure(XlCommand xl, FreeMemory memory, TimeProvider time)
 {
     // The hypervisor counts a few pages that are no memory of the domain's own: for its console, its store and its start.
     private const long PagesBeside = 512;
@@ -60,7 +61,7 @@ internal sealed class XenReconfigure(XlCommand xl, TimeProvider time)
         long before = pages();
         if (wanted > before)
         {
-            await XenSnapshots.RequireFreeMemoryAsync(xl, (wanted - before) * KbPerPage, cancellationToken);
+            await memory.RequireAsync((wanted - before) * KbPerPage * 1024, cancellationToken);
         }
 
         // It sets the hypervisor's own limit for the domain as well, so that a domain which has given memory back cannot take it again.

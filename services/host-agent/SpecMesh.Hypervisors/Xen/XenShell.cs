@@ -14,6 +14,9 @@ namespace SpecMesh.Hypervisors.Xen;
 /// <param name="Attach">Finds the complete domain of this name, tags it, and attaches to it; null when there is none. The machine stands still meanwhile.</param>
 internal sealed record XenShellOptions(XlCommand Xl, GuestTag Tag, long MemoryBytes, ZeroPages ZeroPages, TimeProvider Time, Func<string, IGuest?> Attach)
 {
+    /// <summary>Takes down that a domain of this UUID is being built, until the answer is disposed.</summary>
+    public Func<Guid, IDisposable>? Begin { get; init; }
+
     /// <summary>How long each answer of the receiver may take.</summary>
     public HandshakeLimits Limits { get; init; } = new();
 }
@@ -29,6 +32,7 @@ internal sealed class XenShell(XenShellOptions options) : IShell
     private readonly SemaphoreSlim starting = new(1, 1);
     private GuestTag tag = options.Tag;
     private XenReceiver? receiver;
+    private IDisposable? begun;
     private IGuest? domain;
     private bool gone;
     private bool detached;
@@ -107,19 +111,29 @@ internal sealed class XenShell(XenShellOptions options) : IShell
     public IGuestMemory Open(long pageCount, ReadOnlySpan<byte> setup, CancellationToken cancellationToken)
     {
         (XenDomainSetup described, MemoryLayout layout) = XenSetupFormat.Read(setup, pageCount);
-        LibxlConfiguration.Parse(described.LibxlConfiguration.Span).RequireAcceptable(Tag.VmId, options.MemoryBytes);
+        LibxlConfiguration configuration = LibxlConfiguration.Parse(described.LibxlConfiguration.Span);
+        configuration.RequireAcceptable(Tag.VmId, options.MemoryBytes);
         XenReceiverOptions started = new(options.Xl, Tag, described, layout, options.ZeroPages, options.Time) { Limits = options.Limits };
-        XenReceiver opened = XenReceiver.StartAsync(started, cancellationToken).GetAwaiter().GetResult();
-        lock (gate)
+        IDisposable? begins = options.Begin?.Invoke(configuration.Uuid);
+        try
         {
-            if (!gone && receiver is null)
+            XenReceiver opened = XenReceiver.StartAsync(started, cancellationToken).GetAwaiter().GetResult();
+            lock (gate)
             {
-                receiver = opened;
-                return opened.Memory;
+                if (!gone && receiver is null)
+                {
+                    (receiver, begun, begins) = (opened, begins, null);
+                    return opened.Memory;
+                }
             }
+
+            opened.EndAsync().GetAwaiter().GetResult();
+        }
+        finally
+        {
+            begins?.Dispose();
         }
 
-        opened.EndAsync().GetAwaiter().GetResult();
         throw new InvalidOperationException("The shell is open already, or gone.");
     }
 
@@ -136,6 +150,7 @@ internal sealed class XenShell(XenShellOptions options) : IShell
             domain = attached;
         }
 
+        begun?.Dispose();
         attached.Exited.ContinueWith(_ => exited.TrySetResult(), TaskScheduler.Default);
     }
 
@@ -157,18 +172,15 @@ internal sealed class XenShell(XenShellOptions options) : IShell
         await starting.WaitAsync(cancellationToken);
         try
         {
-            if (receiver is { IsReady: true } waiting)
+            if (receiver is { MayRun: false } waiting)
             {
-                try
+                if (await GoAsync(waiting, commit, whole, cancellationToken))
                 {
-                    await waiting.GoAsync(commit, cancellationToken);
                     return;
                 }
-                catch (HypervisorException) when (whole.State is not null)
-                {
-                    // What it was about to do it does no more: from here on only this process acts on the domain.
-                    await waiting.KillAsync();
-                }
+
+                // What it was about to do it does no more: from here on only this process acts on the domain.
+                await waiting.KillAsync();
             }
 
             if (whole.State != GuestState.Running)
@@ -179,6 +191,25 @@ internal sealed class XenShell(XenShellOptions options) : IShell
         finally
         {
             starting.Release();
+        }
+    }
+
+    /// <returns>False when the receiver cannot take the permission, and has left its domain.</returns>
+    private static async Task<bool> GoAsync(XenReceiver waiting, DurableCommit commit, IGuest whole, CancellationToken cancellationToken)
+    {
+        if (!waiting.IsReady)
+        {
+            return false;
+        }
+
+        try
+        {
+            await waiting.GoAsync(commit, cancellationToken);
+            return true;
+        }
+        catch (HypervisorException) when (whole.State is not null)
+        {
+            return false;
         }
     }
 
@@ -199,6 +230,7 @@ internal sealed class XenShell(XenShellOptions options) : IShell
         if (held is not null)
         {
             await held.EndAsync();
+            begun?.Dispose();
         }
 
         if (whole is not null)
@@ -252,6 +284,7 @@ internal sealed class XenShell(XenShellOptions options) : IShell
         else if (receiver is not null)
         {
             await receiver.DisposeAsync();
+            begun?.Dispose();
         }
     }
 

@@ -6,9 +6,10 @@ namespace SpecMesh.Hypervisors.Xen;
 /// Domains saved to files and built from them, by <c>xl save</c> and <c>xl restore</c>: the file is stock, and an operator can restore it without this driver. Nothing built here runs.
 /// </summary>
 /// <param name="xl">Xen's command line.</param>
+/// <param name="memory">What the host can give.</param>
 /// <param name="files">Where the files are.</param>
 /// <param name="configurationDirectory">Holds one xl configuration per machine.</param>
-internal sealed class XenSnapshots(XlCommand xl, SnapshotDirectory files, string configurationDirectory) : IDisposable
+internal sealed class XenSnapshots(XlCommand xl, FreeMemory memory, SnapshotDirectory files, string configurationDirectory) : IDisposable
 {
     // A slow disk writes so many bytes in a second; below it something hangs.
     private const double SlowestBytesPerSecond = 10e6;
@@ -21,6 +22,9 @@ internal sealed class XenSnapshots(XlCommand xl, SnapshotDirectory files, string
 
     /// <summary>Refuses a machine of which the driver has a guest, also one under another name than the machine's.</summary>
     public Action<string> RequireNoGuest { get; init; } = _ => { };
+
+    /// <summary>Takes down that a domain of this UUID is being built, until the answer is disposed.</summary>
+    public Func<Guid, IDisposable>? Begin { get; init; }
 
     /// <summary>Writes a running domain to a file and lets it go on.</summary>
     public async Task<Snapshot> SaveAsync(int domainId, string vmId, string snapshot, CancellationToken cancellationToken)
@@ -107,16 +111,18 @@ internal sealed class XenSnapshots(XlCommand xl, SnapshotDirectory files, string
         {
             RequireNoGuest(vmId);
             await RequireAbsentAsync(vmId, uuid, cancellationToken);
-            await RequireFreeMemoryAsync(xl, XenHypervisor.NeedOf(saved.MaxMemoryKb * 1024) / 1024, cancellationToken);
+            await memory.RequireAsync(FreeMemory.NeedOf(saved.MaxMemoryKb * 1024), cancellationToken);
+            IDisposable? begun = Begin?.Invoke(uuid);
             try
             {
                 await restore(LimitFor(saved.MaxMemoryKb * 1024));
                 int domainId = (await xl.ListAsync(cancellationToken)).Single(domain => domain.Name == vmId).DomainId;
-                return new RestoredDomain(domainId, saved.MaxMemoryKb * 1024);
+                return new RestoredDomain(domainId, saved.MaxMemoryKb * 1024, begun);
             }
             catch
             {
                 await DestroyPartsAsync(uuid);
+                begun?.Dispose();
                 throw;
             }
         }
@@ -143,16 +149,6 @@ internal sealed class XenSnapshots(XlCommand xl, SnapshotDirectory files, string
         }
     }
 
-    /// <summary>Refuses what the host has no memory for before xl begins: it may otherwise take some from the control domain.</summary>
-    internal static async Task RequireFreeMemoryAsync(XlCommand xl, long neededKb, CancellationToken cancellationToken)
-    {
-        long freeKb = await xl.ReadFreeMemoryBytesAsync(cancellationToken) / 1024;
-        if (neededKb > freeKb)
-        {
-            throw new HypervisorException($"The host has {freeKb / 1024} MiB of memory free; {neededKb / 1024} MiB do not fit.");
-        }
-    }
-
     private static Snapshot Describe(string path, string name)
     {
         LibxlConfiguration saved = XenSavedDomain.Read(path);
@@ -174,4 +170,5 @@ internal sealed class XenSnapshots(XlCommand xl, SnapshotDirectory files, string
 /// <summary>A domain that was built from a snapshot.</summary>
 /// <param name="DomainId">Its number on this host.</param>
 /// <param name="MemoryBytes">Memory that its machine was built for.</param>
-internal sealed record RestoredDomain(int DomainId, long MemoryBytes);
+/// <param name="Begun">To be disposed when it is tagged, or gone.</param>
+internal sealed record RestoredDomain(int DomainId, long MemoryBytes, IDisposable? Begun);

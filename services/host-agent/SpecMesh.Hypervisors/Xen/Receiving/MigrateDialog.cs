@@ -77,6 +77,9 @@ public sealed class MigrateDialog
     /// <summary>True when it has said itself that its domain is destroyed.</summary>
     public bool Confirmed { get; private set; }
 
+    /// <summary>True when it has said that its domain is complete, whatever became of it since.</summary>
+    public bool WasReady { get; private set; }
+
     /// <summary>True from the moment that the domain may run without anybody here knowing.</summary>
     public bool MayRun => Phase is DialogPhase.AwaitingReport or DialogPhase.AwaitingCode or DialogPhase.Running || (Phase == DialogPhase.Failed && permitted && Code is null);
 
@@ -181,6 +184,7 @@ public sealed class MigrateDialog
         {
             heard.Clear();
             Phase = next;
+            WasReady |= next == DialogPhase.Ready;
         }
 
         return length;

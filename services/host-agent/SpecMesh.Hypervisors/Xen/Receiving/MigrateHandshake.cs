@@ -228,6 +228,8 @@ public sealed class MigrateHandshake : IAsyncDisposable
             return dialog.Phase switch
             {
                 DialogPhase reached when reached == wanted => null,
+                // One that has ended since has left its domain, complete.
+                DialogPhase.Failed when wanted == DialogPhase.Ready && dialog is { WasReady: true, Failure.Fault: MigrateReceiveFault.ClosedEarly } => null,
                 DialogPhase.Failed => throw dialog.Failure!,
                 DialogPhase.Destroyed when dialog.Code is { } code =>
                     throw new MigrateReceiveException(MigrateReceiveFault.NotStarted, $"The receiver could not start its domain (code {code}) and destroyed it.", code),
