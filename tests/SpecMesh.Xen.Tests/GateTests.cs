@@ -28,7 +28,7 @@ public sealed class GateTests(XenBed bed)
     {
         string source = await bed.OwnerAsync();
         long before = await XenBed.TickAfterAsync(source, 0);
-        (Guid id, OperationView suspended) = await SuspendedAsync(source);
+        (Guid id, OperationView suspended) = await bed.MigrateUntilSuspendedAsync(source);
         await Task.WhenAll(suspended.Replicas.Select(replica => XenBed.BedAsync("agent", replica.HostId, "kill")));
         await XenBed.ReleaseAsync([source]);
 
@@ -46,7 +46,7 @@ public sealed class GateTests(XenBed bed)
     {
         string source = await bed.OwnerAsync();
         long before = await XenBed.TickAfterAsync(source, 0);
-        (Guid id, OperationView suspended) = await SuspendedAsync(source);
+        (Guid id, OperationView suspended) = await bed.MigrateUntilSuspendedAsync(source);
         string victim = suspended.Replicas[0].HostId;
         try
         {
@@ -63,16 +63,5 @@ public sealed class GateTests(XenBed bed)
         }
 
         Assert.True((await bed.EndAsync(id)).Outcome == OperationOutcome.Succeeded);
-    }
-    /// <summary>
-    /// A migration to two hosts whose source has suspended the machine and has not sent the last pages: no target can have a complete image before the source is released, however fast
-    /// this machine is.
-    /// </summary>
-    private async Task<(Guid Id, OperationView View)> SuspendedAsync(string source)
-    {
-        await XenBed.ArmAsync([source], "suspended");
-        Guid id = await bed.MigrateAsync(2);
-        await XenBed.ReachedAsync([source], "suspended");
-        return (id, await bed.UntilAsync(id, view => view.Replicas.Count == 2));
     }
 }

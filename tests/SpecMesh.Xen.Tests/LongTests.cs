@@ -63,12 +63,12 @@ public sealed class LongTests(XenBed bed)
     {
         string source = await bed.OwnerAsync();
         long before = await XenBed.TickAfterAsync(source, 0);
-        Guid id = await bed.MigrateAsync(2);
-        OperationView streaming = await bed.UntilAsync(id, view => view.Replicas.Count == 2 && view.Replicas.All(replica => replica.Counters.PagesSent > 1000));
-        string victim = streaming.Replicas[0].HostId;
+        (Guid id, OperationView suspended) = await bed.MigrateUntilSuspendedAsync(source);
+        string victim = suspended.Replicas[0].HostId;
         try
         {
             await XenBed.BedAsync("monitor", victim, fault);
+            await XenBed.ReleaseAsync([source]);
             OperationView won = await bed.UntilAsync(id, view => view.Outcome is not null);
             Assert.True(won.Outcome == OperationOutcome.Succeeded && won.WinnerHostId != victim, $"{won}");
         }
@@ -79,6 +79,26 @@ public sealed class LongTests(XenBed bed)
 
         OperationView ended = await bed.EndAsync(id);
         await XenBed.AssertOneRunnerAsync(ended.WinnerHostId!, before);
+    }
+
+    [XenFact]
+    public async Task a_target_that_is_slow_loses_to_one_that_is_not()
+    {
+        string source = await bed.OwnerAsync();
+        long before = await XenBed.TickAfterAsync(source, 0);
+        string victim = XenBed.Hosts.First(host => host != source);
+        await XenBed.BedAsync("slow", victim, "10");
+        try
+        {
+            OperationView won = await bed.UntilAsync(await bed.MigrateAsync(2), view => view.Outcome is not null);
+            Assert.True(won.Outcome == OperationOutcome.Succeeded && won.WinnerHostId != victim, $"{won}");
+            await bed.EndAsync(won.OperationId);
+            await XenBed.AssertOneRunnerAsync(won.WinnerHostId!, before);
+        }
+        finally
+        {
+            await XenBed.BedAsync("slow", victim, "off");
+        }
     }
 
     [XenFact]

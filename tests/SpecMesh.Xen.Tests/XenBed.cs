@@ -41,6 +41,18 @@ public sealed partial class XenBed : IDisposable
     public Task<Guid> MigrateAsync(int sq, params string[] targets) => SubmitAsync(new OperationRequest(
         OperationKind.Migrate, Machine, sq, targets.Length == 0 ? null : targets, new CostLimits(TimeoutSeconds: 600)));
 
+    /// <summary>
+    /// A migration to two hosts whose source has suspended the machine and has not sent the last pages: no target can have a complete image before the source is released, however fast
+    /// this machine is.
+    /// </summary>
+    public async Task<(Guid Id, OperationView View)> MigrateUntilSuspendedAsync(string source)
+    {
+        await ArmAsync([source], "suspended");
+        Guid id = await MigrateAsync(2);
+        await ReachedAsync([source], "suspended");
+        return (id, await UntilAsync(id, view => view.Replicas.Count == 2));
+    }
+
     /// <summary>The host that has the machine; powered on first, raced on two hosts, where it does not run.</summary>
     public async Task<string> OwnerAsync()
     {
