@@ -18,7 +18,9 @@ internal sealed class InProcessRunner : LongLivedMarshalByRefObject, IMessageSin
     private int skipped;
 
     /// <param name="assembly">The assembly with the tests.</param>
-    /// <param name="names">Which tests: those whose <c>Class.method</c>, without a namespace, begins with one of these.</param>
+    /// <param name="names">
+    /// Which tests: those whose <c>Class.method</c>, without a namespace, begins with one of these; and after <c>--except</c> those that are left out, in full.
+    /// </param>
     /// <returns>0 when at least one test ran and none failed.</returns>
     public static int Run(Assembly assembly, IReadOnlyList<string> names)
     {
@@ -27,7 +29,9 @@ internal sealed class InProcessRunner : LongLivedMarshalByRefObject, IMessageSin
         ITestFrameworkDiscoverer discoverer = framework.GetDiscoverer(Reflector.Wrap(assembly));
         discoverer.Find(includeSourceInformation: false, runner, runner);
         runner.discovered.Task.Wait();
-        ITestCase[] chosen = [.. runner.found.Where(test => names.Any(name => NameOf(test).StartsWith(name, StringComparison.Ordinal)))];
+        string[] wanted = [.. names.TakeWhile(name => name != "--except")];
+        HashSet<string> unwanted = [.. names.Skip(wanted.Length + 1)];
+        ITestCase[] chosen = [.. runner.found.Where(test => !unwanted.Contains(NameOf(test)) && wanted.Any(name => NameOf(test).StartsWith(name, StringComparison.Ordinal)))];
         framework.GetExecutor(assembly.GetName()).RunTests(chosen, runner, runner);
         runner.finished.Task.Wait();
         Console.WriteLine($"{runner.passed} passed, {runner.failed} failed, {runner.skipped} skipped");
