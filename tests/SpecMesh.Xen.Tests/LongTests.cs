@@ -102,6 +102,27 @@ public sealed class LongTests(XenBed bed)
     }
 
     [XenFact]
+    public async Task a_source_that_is_cut_off_lets_the_machine_go_on_without_waiting_for_its_targets()
+    {
+        string source = await bed.OwnerAsync();
+        (Guid id, _) = await bed.MigrateUntilSuspendedAsync(source);
+        long stood = await XenBed.TickAfterAsync(source, 0);
+        try
+        {
+            await XenBed.BedAsync("monitor", source, "set_link n1 off");
+            await XenBed.ReleaseAsync([source]);
+            await XenBed.TickAfterAsync(source, stood);
+        }
+        finally
+        {
+            await XenBed.BedAsync("monitor", source, "set_link n1 on");
+        }
+
+        OperationView ended = await bed.EndAsync(id);
+        await XenBed.AssertOneRunnerAsync(ended.WinnerHostId ?? source, stood);
+    }
+
+    [XenFact]
     public async Task a_target_without_memory_fails_and_the_machine_stays()
     {
         string source = await bed.OwnerAsync();
