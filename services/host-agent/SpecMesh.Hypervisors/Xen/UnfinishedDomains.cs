@@ -8,7 +8,6 @@ namespace SpecMesh.Hypervisors.Xen;
 /// </summary>
 internal sealed class UnfinishedDomains(XenStore store)
 {
-    private const string Folder = "/tool/specmesh/unfinished";
     private readonly Lock gate = new();
     private readonly List<Guid> begun = [];
 
@@ -24,31 +23,29 @@ internal sealed class UnfinishedDomains(XenStore store)
         return new Build(this, uuid);
     }
 
-    /// <summary>What agents before this one have begun, and did not live to end.</summary>
-    public IReadOnlySet<Guid> Left()
+    /// <summary>True for a domain, without a tag, that an agent before this one has begun and did not live to end, and of which nothing is lost if it goes: nothing has ever run in it.</summary>
+    public bool IsLeft(XenDomainInfo domain)
     {
         lock (gate)
         {
-            return store.List(Folder).Select(name => Guid.TryParse(name, out Guid uuid) ? uuid : Guid.Empty).Except(begun).ToHashSet();
+            return domain is { Paused: true, CpuTimeNs: 0 } && !begun.Contains(domain.Uuid) && store.Read(PathOf(domain.Uuid)) is not null;
         }
     }
 
-    /// <summary>Nothing of these is left.</summary>
-    public void Forget(IReadOnlySet<Guid> uuids)
+    /// <summary>What was left of it is gone. One that is not seen is not forgotten: an xl that has outlived its agent may be about to build it.</summary>
+    public void Forget(Guid uuid)
     {
         lock (gate)
         {
-            foreach (Guid uuid in uuids.Except(begun))
+            if (!begun.Contains(uuid))
             {
                 store.Remove(PathOf(uuid));
             }
         }
     }
 
-    /// <summary>True for a domain of which nothing was lost if it went: nothing has ever run in it.</summary>
-    public static bool IsUntouched(XenDomainInfo domain) => domain is { Paused: true, CpuTimeNs: 0 };
-
-    private static string PathOf(Guid uuid) => $"{Folder}/{uuid}";
+    /// <summary>Where the note of a domain is.</summary>
+    internal static string PathOf(Guid uuid) => $"/tool/specmesh/unfinished/{uuid}";
 
     private void End(Guid uuid)
     {

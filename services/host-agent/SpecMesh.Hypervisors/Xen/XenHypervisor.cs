@@ -104,7 +104,6 @@ public sealed partial class XenHypervisor(XenHypervisorOptions options, TimeProv
         XenHost xen = Host();
         Dictionary<int, string?> names = (await xen.Xl.ListAsync(cancellationToken)).ToDictionary(domain => domain.DomainId, domain => domain.Name);
         HashSet<string> received = ReceivedNow();
-        IReadOnlySet<Guid> left = xen.Unfinished.Left();
         List<IGuest> guests = [];
         foreach (XenDomainInfo domain in xen.Control.List().Where(domain => !domain.Dying))
         {
@@ -113,8 +112,12 @@ public sealed partial class XenHypervisor(XenHypervisorOptions options, TimeProv
             bool isReplica = ReplicaName.IsOne(name);
             if (XenGuest.Attach(xen, time, domain.DomainId) is not { } guest)
             {
-                bool unwanted = isReplica ? !received.Contains(name!) : left.Contains(domain.Uuid) && UnfinishedDomains.IsUntouched(domain);
-                await (unwanted ? xen.Xl.DestroyAsync(domain.DomainId, cancellationToken) : Task.CompletedTask);
+                bool unwanted = isReplica ? !received.Contains(name!) : xen.Unfinished.IsLeft(domain);
+                if (unwanted)
+                {
+                    await xen.Xl.DestroyAsync(domain.DomainId, cancellationToken);
+                    xen.Unfinished.Forget(domain.Uuid);
+                }
             }
             else if (domain.Ended)
             {
@@ -128,7 +131,6 @@ public sealed partial class XenHypervisor(XenHypervisorOptions options, TimeProv
             }
         }
 
-        xen.Unfinished.Forget(left);
         return guests;
     }
 

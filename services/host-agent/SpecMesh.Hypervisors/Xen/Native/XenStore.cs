@@ -39,30 +39,6 @@ internal sealed unsafe partial class XenStore : IDisposable
         }
     }
 
-    /// <summary>Names of what is directly below a path; none where there is no such path.</summary>
-    public IReadOnlyList<string> List(string path)
-    {
-        lock (gate)
-        {
-            ObjectDisposedException.ThrowIf(handle == 0, this);
-            nint* names = ListNames(handle, 0, path, out uint count);
-            if (names == null)
-            {
-                return Marshal.GetLastPInvokeError() == NoEntry ? [] : throw NativeException.FromLastError($"xs_directory {path}");
-            }
-
-            // SAFETY: the library has allocated the pointers and what they point to as one piece for this caller, who frees it once the names are copied.
-            string[] copied = new string[count];
-            for (int i = 0; i < copied.Length; i++)
-            {
-                copied[i] = Marshal.PtrToStringUTF8(names[i])!;
-            }
-
-            NativeMemory.Free(names);
-            return copied;
-        }
-    }
-
     /// <summary>Sets a value, as a whole: a reader sees the old or the new one.</summary>
     public void Write(string path, string value)
     {
@@ -119,9 +95,6 @@ internal sealed unsafe partial class XenStore : IDisposable
 
     [LibraryImport(XenLibraries.Store, EntryPoint = "xs_read", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
     private static partial nint ReadValue(nint handle, uint transaction, string path, out uint length);
-
-    [LibraryImport(XenLibraries.Store, EntryPoint = "xs_directory", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
-    private static partial nint* ListNames(nint handle, uint transaction, string path, out uint count);
 
     [LibraryImport(XenLibraries.Store, EntryPoint = "xs_write", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
     [return: MarshalAs(UnmanagedType.U1)]
