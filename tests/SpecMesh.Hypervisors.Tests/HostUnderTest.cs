@@ -39,6 +39,9 @@ public abstract class HostUnderTest : IAsyncDisposable
     /// <summary>What cannot be built here, and a part of the reason.</summary>
     public abstract IReadOnlyList<(GuestSpec Spec, string Reason)> Unbuildable();
 
+    /// <summary>True for a difference between two states of a page that the guest has not made: this kind of host writes into its guests' memory, too, and logs it nowhere.</summary>
+    public virtual bool IsOfTheHost(IGuest guest, long page, ReadOnlySpan<byte> had, ReadOnlySpan<byte> has) => false;
+
     /// <summary>How often a test that is the better the more often it tries should try.</summary>
     public abstract int Times(int often);
 

@@ -1,6 +1,8 @@
 using System.Globalization;
+using System.Runtime.InteropServices;
 using SpecMesh.Contracts;
 using SpecMesh.Hypervisors.Xen;
+using SpecMesh.Hypervisors.Xen.Format;
 using SpecMesh.Hypervisors.Xen.Native;
 
 namespace SpecMesh.Hypervisors.Tests.Xen;
@@ -11,6 +13,10 @@ namespace SpecMesh.Hypervisors.Tests.Xen;
 /// </summary>
 internal sealed class XenBedHost : HostUnderTest
 {
+    /// <summary>Parameters of a domain with the page frames of its rings (<c>xen/include/public/hvm/params.h</c>).</summary>
+    public const uint StoreRing = 1;
+    public const uint ConsoleRing = 17;
+
     private const string GuestFiles = "/opt/specmesh/guest";
     private const long GuestBytes = 80L << 20;
     private readonly List<XenHypervisor> drivers = [];
@@ -93,6 +99,43 @@ internal sealed class XenBedHost : HostUnderTest
     {
         ListedDomain domain = Assert.Single(xl.ListAsync(CancellationToken.None).GetAwaiter().GetResult(), domain => domain.Name == name);
         return (domain.DomainId, domain.Uuid);
+    }
+
+    /// <summary>
+    /// The rings through which the control domain talks with the guest's console and store, which it writes, and words of events (<c>xen/include/public/event_channel.h</c>), in which the
+    /// hypervisor notes that an event has come for a port that the guest has masked. Neither is in the hypervisor's log. A stock receiver clears the rings
+    /// (<c>xg_sr_restore_x86_hvm.c</c>), and a guest begins anew with its events when it is resumed.
+    /// </summary>
+    public override bool IsOfTheHost(IGuest guest, long page, ReadOnlySpan<byte> had, ReadOnlySpan<byte> has)
+    {
+        const uint pending = 1u << 31;
+        const uint masked = 1u << 30;
+        using XenHost host = new(xl);
+        int domainId = DomainOf(guest.Tag).Id;
+        if (page == PageOf(guest, host.Control.ReadHvmParam(domainId, StoreRing)) || page == PageOf(guest, host.Control.ReadHvmParam(domainId, ConsoleRing)))
+        {
+            return true;
+        }
+
+        ReadOnlySpan<uint> words = MemoryMarshal.Cast<byte, uint>(had);
+        ReadOnlySpan<uint> now = MemoryMarshal.Cast<byte, uint>(has);
+        for (int i = 0; i < words.Length; i++)
+        {
+            if (words[i] != now[i] && (now[i] != (words[i] | pending) || (now[i] & masked) == 0))
+            {
+                return false;
+            }
+        }
+
+        return true;
+    }
+
+    /// <summary>The page that a page frame is.</summary>
+    public long PageOf(IGuest guest, ulong frame)
+    {
+        MemoryLayout layout = ((XenGuestMemory)guest.Memory).Layout;
+        int run = Enumerable.Range(0, layout.Runs.Count).First(i => (long)frame >= layout.Runs[i].FirstPfn && (long)frame < layout.Runs[i].FirstPfn + layout.Runs[i].Count);
+        return layout.FirstPages[run] + (long)frame - layout.Runs[run].FirstPfn;
     }
 
     protected override async Task BegunAsync(IGuest guest)

@@ -108,6 +108,40 @@ public sealed class XenDomains() : OnHost(new XenBedHost(processors: 2))
         await snapshots.SaveAsync(guest, "s", None);
     }
 
+    /// <summary>A write to a node that the guest watches: xenstored tells it so, through the ring in the guest's memory, and sends it an event.</summary>
+    [TrackerFact]
+    public async Task what_the_host_writes_into_a_guest_that_stands_still_is_not_in_the_log_and_nothing_else_changes()
+    {
+        IGuest guest = await Host.RunAsync();
+        using IDirtyLog log = guest.OpenDirtyLog();
+        log.Start();
+        await guest.SuspendAsync(None);
+        log.Harvest(new PageBitmap(guest.Memory.PageCount));
+        byte[] before = HostUnderTest.Copy(guest);
+        using XenHost host = new(Here.Xl);
+        int id = Here.DomainOf(Host.VmId).Id;
+        long ring = Here.PageOf(guest, host.Control.ReadHvmParam(id, XenBedHost.StoreRing));
+        host.Store.Write($"/local/domain/{id}/control/shutdown", "");
+
+        byte[] now = new byte[IGuestMemory.PageBytes];
+        Assert.True(await Host.BecomesAsync(() => !Changed(ring).IsEmpty), "xenstored has written nothing.");
+        PageBitmap logged = new(guest.Memory.PageCount);
+        log.Harvest(logged);
+        Assert.True(logged.IsEmpty);
+        for (long page = 0; page < guest.Memory.PageCount; page++)
+        {
+            Assert.True(Changed(page) is { IsEmpty: true } || Host.IsOfTheHost(guest, page, Before(page), now), $"page {page}");
+        }
+
+        ReadOnlySpan<byte> Before(long page) => before.AsSpan((int)page * IGuestMemory.PageBytes, IGuestMemory.PageBytes);
+
+        ReadOnlySpan<byte> Changed(long page)
+        {
+            guest.Memory.Read(page, now);
+            return now.AsSpan().SequenceEqual(Before(page)) ? [] : now;
+        }
+    }
+
     [TrackerFact]
     public async Task what_a_dead_agent_had_begun_to_build_goes_at_the_next_start_and_nothing_else_does()
     {

@@ -7,7 +7,8 @@ namespace SpecMesh.Hypervisors.Xen;
 
 /// <summary>
 /// The hypervisor's dirty log of one domain. There is one per domain in the whole host, and whoever reads it clears it, so it must have one owner: it is not taken from another
-/// program, and a log that another program has turned off is noticed.
+/// program, and a log that another program has turned off is noticed. What the control domain writes into the rings of a domain's console and store, and the hypervisor into its words of
+/// events, is not in it, and need not be: a receiver clears the rings, and a domain that is resumed elsewhere begins anew with its events.
 /// </summary>
 /// <param name="host">The host.</param>
 /// <param name="domainId">The domain.</param>
