@@ -29,7 +29,7 @@ public sealed class GateTests(XenBed bed)
         string source = await bed.OwnerAsync();
         long before = await XenBed.TickAfterAsync(source, 0);
         (Guid id, OperationView suspended) = await bed.MigrateUntilSuspendedAsync(source);
-        await Task.WhenAll(suspended.Replicas.Select(replica => XenBed.BedAsync("agent", replica.HostId, "kill")));
+        await Task.WhenAll(suspended.Replicas.Select(replica => XenBed.StrikeAsync("agent", replica.HostId, "kill")));
         await XenBed.ReleaseAsync([source]);
 
         OperationView ended = await bed.EndAsync(id);
@@ -50,7 +50,7 @@ public sealed class GateTests(XenBed bed)
         string victim = suspended.Replicas[0].HostId;
         try
         {
-            await XenBed.BedAsync("monitor", victim, "quit");
+            await XenBed.StrikeAsync("monitor", victim, "quit");
             await XenBed.ReleaseAsync([source]);
             OperationView won = await bed.UntilAsync(id, view => view.Outcome is not null);
             Assert.True(won.Outcome == OperationOutcome.Succeeded, $"{won}");

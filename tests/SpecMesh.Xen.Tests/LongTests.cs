@@ -25,7 +25,7 @@ public sealed class LongTests(XenBed bed)
         string[] armed = [.. XenBed.Hosts.Where(host => (host == source) == (side == "source"))];
         await XenBed.ArmAsync(armed, step);
         Guid id = await bed.MigrateAsync(2);
-        await XenBed.BedAsync("agent", await XenBed.ReachedAsync(armed, step), "kill");
+        await XenBed.StrikeAsync("agent", await XenBed.ReachedAsync(armed, step), "kill");
         await XenBed.ReleaseAsync(armed);
         await bed.EndAsync(id);
         await XenBed.AssertOneRunnerAsync((await bed.FindMachineAsync())!.OwnerHostId!, before);
@@ -42,7 +42,7 @@ public sealed class LongTests(XenBed bed)
         string victim = await XenBed.ReachedAsync(targets, "ready");
         try
         {
-            await XenBed.BedAsync("monitor", victim, "quit");
+            await XenBed.StrikeAsync("monitor", victim, "quit");
             await XenBed.ReleaseAsync(targets.Where(host => host != victim));
             OperationView ended = await bed.UntilAsync(id, view => view.Outcome is not null);
             Assert.NotEqual(victim, ended.WinnerHostId);
@@ -67,14 +67,14 @@ public sealed class LongTests(XenBed bed)
         string victim = suspended.Replicas[0].HostId;
         try
         {
-            await XenBed.BedAsync("monitor", victim, fault);
+            await XenBed.StrikeAsync("monitor", victim, fault);
             await XenBed.ReleaseAsync([source]);
             OperationView won = await bed.UntilAsync(id, view => view.Outcome is not null);
             Assert.True(won.Outcome == OperationOutcome.Succeeded && won.WinnerHostId != victim, $"{won}");
         }
         finally
         {
-            await XenBed.BedAsync("monitor", victim, end);
+            await XenBed.StrikeAsync("monitor", victim, end);
         }
 
         OperationView ended = await bed.EndAsync(id);
@@ -87,7 +87,7 @@ public sealed class LongTests(XenBed bed)
         string source = await bed.OwnerAsync();
         long before = await XenBed.TickAfterAsync(source, 0);
         string victim = XenBed.Hosts.First(host => host != source);
-        await XenBed.BedAsync("slow", victim, "10");
+        await XenBed.StrikeAsync("slow", victim, "10");
         try
         {
             OperationView won = await bed.UntilAsync(await bed.MigrateAsync(2), view => view.Outcome is not null);
@@ -97,7 +97,7 @@ public sealed class LongTests(XenBed bed)
         }
         finally
         {
-            await XenBed.BedAsync("slow", victim, "off");
+            await XenBed.StrikeAsync("slow", victim, "off");
         }
     }
 
@@ -109,13 +109,13 @@ public sealed class LongTests(XenBed bed)
         long stood = await XenBed.TickAfterAsync(source, 0);
         try
         {
-            await XenBed.BedAsync("monitor", source, "set_link n1 off");
+            await XenBed.StrikeAsync("monitor", source, "set_link n1 off");
             await XenBed.ReleaseAsync([source]);
             await XenBed.TickAfterAsync(source, stood);
         }
         finally
         {
-            await XenBed.BedAsync("monitor", source, "set_link n1 on");
+            await XenBed.StrikeAsync("monitor", source, "set_link n1 on");
         }
 
         OperationView ended = await bed.EndAsync(id);

@@ -184,6 +184,13 @@ public sealed partial class XenBed : IDisposable
         return reached!;
     }
 
+    /// <summary>As <see cref="BedAsync"/>, for a fault, or its end: one that could not be had must not look like one that did no harm.</summary>
+    public static async Task StrikeAsync(params string[] arguments)
+    {
+        (int status, string said) = await BedAsync(arguments);
+        Assert.True(status == 0 && !said.Contains("Error", StringComparison.Ordinal), $"{string.Join(' ', arguments)}: {said}");
+    }
+
     /// <summary>Runs <c>tests/xenbed/bed</c>.</summary>
     public static async Task<(int Status, string Said)> BedAsync(params string[] arguments)
     {

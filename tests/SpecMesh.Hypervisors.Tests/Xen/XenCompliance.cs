@@ -143,6 +143,22 @@ public sealed class XenDomains() : OnHost(new XenBedHost(processors: 2))
     }
 
     [TrackerFact]
+    public async Task a_build_that_is_cancelled_in_the_middle_leaves_nothing()
+    {
+        using CancellationTokenSource cancel = new();
+        Task<IGuest> build = Host.Hypervisor().BuildPausedAsync(Host.Spec(), cancel.Token);
+        Assert.True(await Host.BecomesAsync(() => build.IsCompleted || Host.Remains().Count > 0));
+        await cancel.CancelAsync();
+        if (await Record.ExceptionAsync(() => build) is null)
+        {
+            // It was there before the cancel came.
+            await Host.Keep(await build).DestroyAsync(None);
+        }
+
+        Assert.Empty(Host.Remains());
+    }
+
+    [TrackerFact]
     public async Task what_a_dead_agent_had_begun_to_build_goes_at_the_next_start_and_nothing_else_does()
     {
         using XenHost dead = new(Here.Xl);

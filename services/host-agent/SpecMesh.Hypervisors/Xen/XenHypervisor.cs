@@ -49,17 +49,18 @@ public sealed partial class XenHypervisor(XenHypervisorOptions options, TimeProv
         string name = spec.Tag is { OperationId: not null, Replica: not null } ? ReplicaName.Incoming(spec.Tag) : spec.Tag.VmId;
         await MemoryOf(xen).RequireAsync(FreeMemory.NeedOf(spec.Vm.MemoryBytes), cancellationToken);
         Guid uuid = UuidIn(await File.ReadAllTextAsync(configuration, cancellationToken)) ?? Guid.NewGuid();
+        await xen.Xl.RequireAbsentAsync(spec.Tag.VmId, domain => domain.Uuid == uuid, cancellationToken);
         using IDisposable begun = xen.Unfinished.Begin(uuid);
-        await xen.Xl.RunAsync(["create", "-q", "-p", "-e", configuration, $"name=\"{name}\"", $"uuid=\"{uuid}\"", $"memory={spec.Vm.MemoryBytes >> 20}"], cancellationToken);
-        ListedDomain built = (await xen.Xl.ListAsync(CancellationToken.None)).Single(domain => domain.Name == name);
         try
         {
+            await xen.Xl.RunAsync(["create", "-q", "-p", "-e", configuration, $"name=\"{name}\"", $"uuid=\"{uuid}\"", $"memory={spec.Vm.MemoryBytes >> 20}"], cancellationToken);
+            ListedDomain built = (await xen.Xl.ListAsync(CancellationToken.None)).Single(domain => domain.Name == name);
             await xen.ReadConfigurationAsync(built.DomainId, cancellationToken);
             return XenGuest.Attach(xen, time, built.DomainId, spec.Tag, spec.Vm.MemoryBytes);
         }
         catch
         {
-            await xen.Xl.DestroyAsync(built.DomainId, CancellationToken.None);
+            await xen.Xl.DestroyPartsAsync(uuid);
             throw;
         }
     }

@@ -110,7 +110,7 @@ internal sealed class XenSnapshots(XlCommand xl, FreeMemory memory, SnapshotDire
         try
         {
             RequireNoGuest(vmId);
-            await RequireAbsentAsync(vmId, uuid, cancellationToken);
+            await xl.RequireAbsentAsync(vmId, domain => domain.Name == vmId || domain.Uuid == uuid, cancellationToken);
             await memory.RequireAsync(FreeMemory.NeedOf(saved.MaxMemoryKb * 1024), cancellationToken);
             IDisposable? begun = Begin?.Invoke(uuid);
             try
@@ -121,7 +121,7 @@ internal sealed class XenSnapshots(XlCommand xl, FreeMemory memory, SnapshotDire
             }
             catch
             {
-                await DestroyPartsAsync(uuid);
+                await xl.DestroyPartsAsync(uuid);
                 begun?.Dispose();
                 throw;
             }
@@ -129,23 +129,6 @@ internal sealed class XenSnapshots(XlCommand xl, FreeMemory memory, SnapshotDire
         finally
         {
             restoring.Release();
-        }
-    }
-
-    private async Task RequireAbsentAsync(string vmId, Guid uuid, CancellationToken cancellationToken)
-    {
-        if ((await xl.ListAsync(cancellationToken)).FirstOrDefault(domain => domain.Name == vmId || domain.Uuid == uuid) is { } here)
-        {
-            throw new HypervisorException($"{vmId} is on this host already: domain {here.DomainId}, {here.Name ?? "without a name"}, {here.Uuid}.");
-        }
-    }
-
-    /// <summary>An xl that is killed leaves its domain half built. There was none with this id before it began.</summary>
-    private async Task DestroyPartsAsync(Guid uuid)
-    {
-        foreach (ListedDomain part in (await xl.ListAsync(CancellationToken.None)).Where(domain => domain.Uuid == uuid))
-        {
-            await xl.DestroyAsync(part.DomainId, CancellationToken.None);
         }
     }
 

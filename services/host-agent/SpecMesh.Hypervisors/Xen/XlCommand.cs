@@ -105,6 +105,25 @@ public sealed class XlCommand(string program, TimeProvider time)
         }
     }
 
+    /// <summary>Refuses to build a machine that is here.</summary>
+    /// <exception cref="HypervisorException">A domain is the machine.</exception>
+    public async Task RequireAbsentAsync(string vmId, Func<ListedDomain, bool> isMachine, CancellationToken cancellationToken)
+    {
+        if ((await ListAsync(cancellationToken)).FirstOrDefault(isMachine) is { } here)
+        {
+            throw new HypervisorException($"{vmId} is on this host already: domain {here.DomainId}, {here.Name ?? "without a name"}, {here.Uuid}.");
+        }
+    }
+
+    /// <summary>Ends what an xl that failed or was killed has left, half built. The caller has made sure that there was no domain with this UUID before it began.</summary>
+    public async Task DestroyPartsAsync(Guid uuid)
+    {
+        foreach (ListedDomain part in (await ListAsync(CancellationToken.None)).Where(domain => domain.Uuid == uuid))
+        {
+            await DestroyAsync(part.DomainId, CancellationToken.None);
+        }
+    }
+
     /// <summary>Reads text to its end and keeps the last of it, however much there is.</summary>
     public static async Task<string> ReadTailAsync(StreamReader text)
     {
